@@ -1,0 +1,151 @@
+// Package op holds the operators of the engine: what a transformer's forward
+// pass, backward pass and optimiser are made of, and the memory they run on.
+//
+// The plain Go form of each operator is its definition. SIMD and GPU forms are
+// judged by it, bit for bit on a CPU: every output element of a matrix product
+// is ONE reduction in ascending order of k, c = fma(a[k], b[k], c), whatever
+// the tier, the batch, the number of threads or the split into prefill and
+// decode. So the log-probabilities that a rollout reports are those that the
+// update computes.
+//
+// Legend of shapes, all row-major: N tokens of a packed batch (sequences one
+// after another, no padding), D hidden size, H query heads, G key/value heads,
+// C head size, F intermediate size, V vocabulary.
+package op
+
+// Buf is a handle to float32 memory that a [Backend] owns. The zero Buf is
+// empty. Only the backend that made it looks inside.
+type Buf struct {
+	data []float32
+}
+
+// Len returns the number of float32 in b.
+func (b Buf) Len() int { return len(b.data) }
+
+// Slice returns the part [lo, hi) of b; it shares b's memory.
+func (b Buf) Slice(lo, hi int) Buf { return Buf{b.data[lo:hi:hi]} }
+
+// Weight is a matrix W [out, in] prepared for products from both sides. The
+// backend keeps its own layouts; the matrix itself stays in the Buf it was
+// made from, which the optimiser changes. Call [Backend.Repack] after that.
+type Weight interface {
+	// Dims returns the number of rows (outputs) and columns (inputs) of W.
+	Dims() (out, in int)
+}
+
+// Cache holds the keys and values of one sequence for all layers of a model.
+type Cache interface {
+	// Len returns the number of positions stored in every layer.
+	Len() int
+	// Cap returns the number of positions that fit.
+	Cap() int
+}
+
+// Span says where a sequence lies in a packed batch: rows [Lo, Hi).
+type Span struct{ Lo, Hi int }
+
+// Rope is a table of cosines and sines for rotary position embedding
+// (Su et al. 2021, arXiv 2104.09864): angle(p, i) = p · inv[i] for
+// i < C/2, computed in float64 and rounded once to float32.
+type Rope struct {
+	// Inv holds the C/2 inverse frequencies.
+	Inv []float64
+}
+
+// AdamW holds the scalars of one optimiser step (Loshchilov and Hutter 2019,
+// arXiv 1711.05101), in the order torch applies them:
+// p ← p(1 - LR·Decay); m ← β1 m + (1-β1)g; v ← β2 v + (1-β2)g²;
+// p ← p - LR/(1-β1^Step) · m / (√v/√(1-β2^Step) + Eps), with g scaled by Scale first.
+type AdamW struct {
+	LR, Beta1, Beta2, Eps, Decay float64
+	Scale                        float64 // of the gradient: 1/denominator and clipping in one
+	Step                         int64   // 1 for the first
+}
+
+// Backend runs operators on memory that it owns. Methods panic on shapes that
+// do not fit: that is the caller's mistake. All operators may use every
+// thread of the backend; calls on one Backend must not overlap.
+type Backend interface {
+	// Name names device and tier, such as "cpu/avx512".
+	Name() string
+	// Close gives the memory and threads back.
+	Close()
+
+	// New returns n zeroed float32; Free gives them back at once.
+	New(n int) Buf
+	Free(b Buf)
+	// Write copies src to the start of dst, Read src to dst.
+	Write(dst Buf, src []float32)
+	Read(dst []float32, src Buf)
+	// Zero clears b; Copy copies src over dst of the same length; Add adds src to dst.
+	Zero(b Buf)
+	Copy(dst, src Buf)
+	Add(dst, src Buf)
+
+	// Pack prepares w [out, in]; Repack does so again after w changed.
+	Pack(w Buf, out, in int) Weight
+	Repack(w Weight)
+
+	// MatMul computes y [n, out] = x [n, in] · Wᵀ. With add the reduction of each
+	// element starts from the stored y instead of +0.
+	MatMul(y, x Buf, w Weight, n int, add bool)
+	// MatMulGradX computes dx [n, in] = dy [n, out] · W, from the stored dx with add.
+	MatMulGradX(dx, dy Buf, w Weight, n int, add bool)
+	// MatMulGradW adds dyᵀ·x to dw [out, in]: each element's reduction over the n
+	// rows continues from the stored value, so micro-batches do not change a bit.
+	MatMulGradW(dw, dy, x Buf, n, out, in int)
+
+	// Embed copies rows of table [V, D]: y[i] = table[ids[i]].
+	Embed(y, table Buf, ids []int32, d int)
+	// EmbedGrad adds dy [n, D] to the rows ids of dtable, in row order.
+	EmbedGrad(dtable, dy Buf, ids []int32, d int)
+	// Gather copies rows: y[i] = x[rows[i]]; Scatter adds: x[rows[i]] += y[i] (rows distinct).
+	Gather(y, x Buf, rows []int32, d int)
+	Scatter(x, y Buf, rows []int32, d int)
+
+	// RMSNorm computes y = x / √(mean(x²) + eps) · w for each of n rows of d
+	// (Zhang and Sennrich 2019, arXiv 1910.07467). For per-head norms n counts heads.
+	RMSNorm(y, x, w Buf, n, d int, eps float32)
+	// RMSNormGrad adds to dx [n, d] and, in row order, to dw [d].
+	RMSNormGrad(dx, dw, dy, x, w Buf, n, d int, eps float32)
+
+	// Rotate applies rope to x [n, heads, C] at positions pos [n], the pairs being
+	// (i, i + C/2); with inverse it turns the other way (the backward pass).
+	Rotate(x Buf, pos []int32, heads, c int, rope *Rope, inverse bool)
+
+	// SwiGLU computes y = silu(g)·u (Shazeer 2020, arXiv 2002.05202); SwiGLUGrad
+	// writes dg and du.
+	SwiGLU(y, g, u Buf)
+	SwiGLUGrad(dg, du, dy, g, u Buf)
+
+	// NewCache returns an empty cache of capacity positions.
+	NewCache(layers, g, c, capacity int) Cache
+	FreeCache(k Cache)
+	// CopyCache makes dst hold what src holds (a prompt shared by a group).
+	CopyCache(dst, src Cache)
+	// CacheWrite appends the rows of k and v [N, G, C] to one layer: rows seq[s] of the
+	// batch continue caches[s]. Len grows when the last layer is written.
+	CacheWrite(caches []Cache, layer int, k, v Buf, seq []Span, g, c int)
+	// Attend computes causal softmax attention for the rows seq[s] of q [N, H, C] over
+	// the positions of caches[s] in one layer; the last row of a span sees all positions
+	// written to that layer, the row before one less, and so on. o [N, H, C]. Scale 1/√C.
+	Attend(o, q Buf, caches []Cache, layer int, seq []Span, h, g, c int)
+
+	// Attention is the same without a cache, each span attending within itself:
+	// what training uses. Bits equal to Attend's.
+	Attention(o, q, k, v Buf, seq []Span, h, g, c int)
+	// AttentionGrad writes dq [N, H, C], dk and dv [N, G, C].
+	AttentionGrad(dq, dk, dv, do, q, k, v, o Buf, seq []Span, h, g, c int)
+
+	// LogProb reads logits [n, V], divides by temp[i] and writes the log-probability
+	// of id[i] and the entropy of the distribution (entropy may be nil).
+	LogProb(logp, entropy []float32, logits Buf, ids []int32, temp []float32, n, v int)
+	// LogProbGrad replaces logits [n, V] by the gradient of
+	// Σ_i dlogp[i]·logp[i] + dentropy[i]·entropy[i] (dentropy may be nil).
+	LogProbGrad(logits Buf, ids []int32, temp, dlogp, dentropy []float32, n, v int)
+
+	// SumSquares returns Σ b², accumulated in float64 in a fixed order.
+	SumSquares(b Buf) float64
+	// AdamW updates p, m and v from the gradient g, all of one length.
+	AdamW(p, g, m, v Buf, a AdamW)
+}

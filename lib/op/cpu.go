@@ -1,0 +1,177 @@
+package op
+
+import (
+	"fmt"
+	"os"
+)
+
+// cpu is the Backend of this machine's processor.
+type cpu struct {
+	tier    *tier
+	heap    *heap
+	pool    *pool
+	threads []*thread
+	ropes   map[*Rope]*ropeTable
+	shared  arena // scratch of a call, for all threads
+	jobs    jobs
+}
+
+// thread is what one thread of the pool has of its own.
+type thread struct {
+	tier    *tier
+	scratch arena
+	product product
+	edge    edge
+}
+
+// edge is room for a tile of a product whose columns do not fill the lanes of a
+// kernel without masks, and for those rows of its right operand, 15 at most,
+// whose lanes would reach beyond the end of memory.
+type edge struct {
+	c [edgeRows * edgeWidth]float32
+	b [(edgeWidth - 1) * edgeWidth]float32
+}
+
+const edgeRows, edgeWidth = 6, 16
+
+// jobs holds the argument records of the operators, so that a call allocates
+// nothing.
+type jobs struct {
+	cut         cut
+	packForward packForward
+	packPanels  packPanels
+	add         add
+	embed       embed
+	embedGrad   embedGrad
+	gather      gather
+	scatter     scatter
+	norm        norm
+	normGrad    normGrad
+	normGradW   normGradW
+	rotate      rotate
+	swiGLU      swiGLU
+	swiGLUGrad  swiGLUGrad
+	cacheWrite  cacheWrite
+	attention   attention
+	attend      attend
+	attnGrad    attentionGrad
+	logProb     logProb
+	logProbGrad logProbGrad
+	sumSquares  sumSquares
+	adamW       adamW
+}
+
+// NewCPU returns a backend that computes in float32 on the given number of
+// threads with the best instructions the processor has. The environment variable
+// SRAR_CPU (generic, avx2, avx512) forces a tier; it is an error if it is not
+// known or cannot run here. Tier and number of threads change no bit of any
+// result.
+func NewCPU(threads int) (Backend, error) {
+	if threads < 1 {
+		return nil, fmt.Errorf("op: %d threads: at least one is needed", threads)
+	}
+	t, err := pickTier(os.Getenv("SRAR_CPU"))
+	if err != nil {
+		return nil, err
+	}
+	return newCPU(t, threads), nil
+}
+
+func newCPU(t *tier, threads int) *cpu {
+	c := &cpu{tier: t, heap: newHeap(), ropes: map[*Rope]*ropeTable{}}
+	for range threads {
+		c.threads = append(c.threads, &thread{tier: t})
+	}
+	c.pool = newPool(c.threads)
+	return c
+}
+
+func (c *cpu) Name() string { return "cpu/" + c.tier.name }
+
+func (c *cpu) Close() {
+	c.pool.close()
+	c.heap.release()
+}
+
+const (
+	// grain is the least work of a chunk, in steps of about a nanosecond of SIMD
+	// code: handing a chunk to another thread costs some hundreds of them.
+	grain = 4000
+	// flopsPerStep is how many multiplications of a product fit into one step.
+	flopsPerStep = 64
+)
+
+// split does n items of about steps nanoseconds each on all threads.
+func (c *cpu) split(n, steps int, w work) {
+	chunks := min(n*max(steps, 1)/grain, 4*len(c.threads))
+	c.pool.run(w, n, chunks)
+}
+
+// arena is scratch memory that grows to the largest size asked for.
+type arena struct{ buf []float32 }
+
+// take returns n float32 of any content on a cache line border; what take
+// returned before is no longer valid.
+func (a *arena) take(n int) []float32 {
+	if len(a.buf) < n {
+		a.buf = aligned(class(n))
+	}
+	return a.buf[:n]
+}
+
+func (c *cpu) New(n int) Buf {
+	if n == 0 {
+		return Buf{}
+	}
+	return Buf{c.heap.get(n, true)}
+}
+
+func (c *cpu) Free(b Buf) {
+	if len(b.data) > 0 {
+		c.heap.put(b.data)
+	}
+}
+
+func (c *cpu) Write(dst Buf, src []float32) { copy(dst.data[:len(src)], src) }
+func (c *cpu) Read(dst []float32, src Buf)  { copy(dst[:len(src.data)], src.data) }
+func (c *cpu) Zero(b Buf)                   { clear(b.data) }
+
+func (c *cpu) Copy(dst, src Buf) {
+	equal("Copy", dst.Len(), src.Len())
+	copy(dst.data, src.data)
+}
+
+func (c *cpu) Add(dst, src Buf) {
+	equal("Add", dst.Len(), src.Len())
+	c.jobs.add = add{dst.data, src.data}
+	c.split(blocks(dst.Len()), block/8, &c.jobs.add)
+}
+
+// block is the number of elements that elementwise operators count as one item.
+const block = 256
+
+// blocks returns the number of items that n elements are.
+func blocks(n int) int { return (n + block - 1) / block }
+
+// add is dst += src.
+type add struct{ dst, src []float32 }
+
+func (a *add) do(t *thread, lo, hi int) {
+	lo, hi = lo*block, min(hi*block, len(a.dst))
+	t.tier.add(a.dst[lo:hi], a.src[lo:hi])
+}
+
+// equal panics unless the lengths that operator name was given agree.
+func equal(name string, a, b int) {
+	if a != b {
+		panic(fmt.Sprintf("op: %s: lengths %d and %d differ", name, a, b))
+	}
+}
+
+// need panics if b holds fewer than n float32, and returns its first n.
+func need(name string, b Buf, n int) []float32 {
+	if len(b.data) < n {
+		panic(fmt.Sprintf("op: %s: %d float32 given, %d needed", name, len(b.data), n))
+	}
+	return b.data[:n]
+}

@@ -1,0 +1,107 @@
+package op
+
+import "math"
+
+// swiGLU is y = silu(g)·u, its items blocks.
+type swiGLU struct{ y, g, u []float32 }
+
+func (c *cpu) SwiGLU(y, g, u Buf) {
+	equal("SwiGLU", y.Len(), g.Len())
+	equal("SwiGLU", y.Len(), u.Len())
+	c.jobs.swiGLU = swiGLU{y.data, g.data, u.data}
+	c.split(blocks(y.Len()), block/6, &c.jobs.swiGLU)
+}
+
+func (s *swiGLU) do(t *thread, lo, hi int) {
+	lo, hi = lo*block, min(hi*block, len(s.y))
+	t.tier.swiGLU(s.y[lo:hi], s.g[lo:hi], s.u[lo:hi])
+}
+
+// swiGLUGrad is its gradient.
+type swiGLUGrad struct{ dg, du, dy, g, u []float32 }
+
+func (c *cpu) SwiGLUGrad(dg, du, dy, g, u Buf) {
+	n := dg.Len()
+	for _, b := range [...]Buf{du, dy, g, u} {
+		equal("SwiGLUGrad", n, b.Len())
+	}
+	c.jobs.swiGLUGrad = swiGLUGrad{dg.data, du.data, dy.data, g.data, u.data}
+	c.split(blocks(n), block/4, &c.jobs.swiGLUGrad)
+}
+
+func (s *swiGLUGrad) do(t *thread, lo, hi int) {
+	lo, hi = lo*block, min(hi*block, len(s.dg))
+	t.tier.swiGLUGrad(s.dg[lo:hi], s.du[lo:hi], s.dy[lo:hi], s.g[lo:hi], s.u[lo:hi])
+}
+
+// adamW is one optimiser step, its items blocks.
+type adamW struct {
+	p, g, m, v []float32
+	s          adamScalars
+}
+
+func (c *cpu) AdamW(p, g, m, v Buf, a AdamW) {
+	for _, b := range [...]Buf{g, m, v} {
+		equal("AdamW", p.Len(), b.Len())
+	}
+	c.jobs.adamW = adamW{p.data, g.data, m.data, v.data, a.scalars()}
+	c.split(blocks(p.Len()), block/4, &c.jobs.adamW)
+}
+
+// scalars rounds the scalars of a step, computed in float64, once.
+func (a AdamW) scalars() adamScalars {
+	t := float64(a.Step)
+	return adamScalars{
+		scale: float32(a.Scale),
+		keep:  float32(1 - a.LR*a.Decay),
+		lerp:  float32(1 - a.Beta1),
+		beta2: float32(a.Beta2),
+		grow:  float32(1 - a.Beta2),
+		root:  float32(math.Sqrt(1 - math.Pow(a.Beta2, t))),
+		eps:   float32(a.Eps),
+		step:  float32(a.LR / (1 - math.Pow(a.Beta1, t))),
+	}
+}
+
+func (a *adamW) do(t *thread, lo, hi int) {
+	lo, hi = lo*block, min(hi*block, len(a.p))
+	t.tier.adamW(a.p[lo:hi], a.g[lo:hi], a.m[lo:hi], a.v[lo:hi], &a.s)
+}
+
+// sumSquares sums squares block by block.
+type sumSquares struct {
+	x    []float32
+	part []float64
+}
+
+func (c *cpu) SumSquares(b Buf) float64 {
+	j := &c.jobs.sumSquares
+	n := blocks(b.Len())
+	if cap(j.part) < n {
+		j.part = make([]float64, n)
+	}
+	j.x, j.part = b.data, j.part[:n]
+	c.split(n, block/2, j)
+	sum := 0.0
+	for _, v := range j.part {
+		sum += v
+	}
+	return sum
+}
+
+func (s *sumSquares) do(_ *thread, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		var sum [4]float64
+		x := s.x[i*block : min((i+1)*block, len(s.x))]
+		for ; len(x) >= 4; x = x[4:] {
+			for l := range sum {
+				v := float64(x[l])
+				sum[l] += float64(v * v)
+			}
+		}
+		for l, v := range x {
+			sum[l] += float64(float64(v) * float64(v))
+		}
+		s.part[i] = (sum[0] + sum[1]) + (sum[2] + sum[3])
+	}
+}

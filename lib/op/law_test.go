@@ -1,0 +1,296 @@
+package op
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// lengths cuts n into random parts.
+func lengths(t *rapid.T, n int, name string) (cut []int) {
+	for n > 0 {
+		m := rapid.IntRange(1, n).Draw(t, name)
+		cut = append(cut, m)
+		n -= m
+	}
+	return cut
+}
+
+// spans lays sequences of the given lengths one after another.
+func spans(lengths []int) (seq []Span) {
+	at := 0
+	for _, l := range lengths {
+		seq = append(seq, Span{at, at + l})
+		at += l
+	}
+	return seq
+}
+
+// TestAttendIsAttention: decoding over caches, prefill in any split and in any
+// company, a prompt copied from another cache, and packed attention give the same
+// bits.
+func TestAttendIsAttention(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *cpu) {
+		rapid.Check(t, func(rt *rapid.T) {
+			g := rapid.IntRange(1, 3).Draw(rt, "key heads")
+			h := g * rapid.IntRange(1, 3).Draw(rt, "group")
+			c := rapid.IntRange(1, 20).Draw(rt, "head size")
+			lens := rapid.SliceOfN(rapid.IntRange(1, 130), 1, 3).Draw(rt, "lengths")
+			layers := rapid.IntRange(1, 2).Draw(rt, "layers")
+			seq := spans(lens)
+			n := seq[len(seq)-1].Hi
+			r := newNoise(rapid.Uint64().Draw(rt, "seed"))
+			q, k, v := r.floats(n*h*c), r.floats(n*g*c), r.floats(n*g*c)
+			for i := range r.IntN(3) { // weights that underflow, products that do
+				q[r.IntN(len(q))] *= 1e4
+				v[r.IntN(len(v))] = float32(math.Copysign(1e-38, float64(i)-0.5))
+			}
+			o := b.New(n * h * c)
+			b.Attention(o, b.buf(q), b.buf(k), b.buf(v), seq, h, g, c)
+			want := b.floats(o)
+
+			caches := make([]Cache, len(seq))
+			done := make([]int, len(seq))
+			for i, l := range lens {
+				caches[i] = b.NewCache(layers, g, c, l+r.IntN(40))
+			}
+			got := make([]float32, len(want))
+			for {
+				// A batch: some of the sequences, each by some rows more.
+				var some []Cache
+				var lo, size, which []int
+				for i, l := range lens {
+					if done[i] < l && r.IntN(3) > 0 {
+						m := 1 + r.IntN(l-done[i])
+						if r.IntN(2) == 0 {
+							m = 1
+						}
+						some, which = append(some, caches[i]), append(which, i)
+						lo, size = append(lo, seq[i].Lo+done[i]), append(size, m)
+						done[i] += m
+					}
+				}
+				if len(some) == 0 {
+					if slices.Equal(done, lens) {
+						break
+					}
+					continue
+				}
+				batch := spans(size)
+				rows := func(x []float32, w int) (y []float32) {
+					for i, s := range size {
+						y = append(y, x[lo[i]*w:(lo[i]+s)*w]...)
+					}
+					return y
+				}
+				bq, bk, bv := b.buf(rows(q, h*c)), b.buf(rows(k, g*c)), b.buf(rows(v, g*c))
+				bo := b.New(bq.Len())
+				for l := range layers {
+					b.CacheWrite(some, l, bk, bv, batch, g, c)
+					b.Attend(bo, bq, some, l, batch, h, g, c)
+				}
+				out := b.floats(bo)
+				for i, s := range batch {
+					copy(got[lo[i]*h*c:], out[s.Lo*h*c:s.Hi*h*c])
+				}
+				if r.IntN(4) == 0 { // go on in a copy
+					i := which[0]
+					twin := b.NewCache(layers, g, c, lens[i]+r.IntN(40))
+					b.CopyCache(twin, caches[i])
+					require.Equal(rt, caches[i].Len(), twin.Len())
+					b.FreeCache(caches[i])
+					caches[i] = twin
+				}
+			}
+			sameBits(t, want, got)
+			for i, l := range lens {
+				require.Equal(rt, l, caches[i].Len())
+				require.GreaterOrEqual(rt, caches[i].Cap(), l)
+				b.FreeCache(caches[i])
+			}
+		})
+	})
+}
+
+// TestBatchSplit: what a row gets does not depend on the rows beside it, and
+// gradients that reduce over rows go on where they stopped.
+func TestBatchSplit(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *cpu) {
+		rapid.Check(t, func(rt *rapid.T) {
+			n := rapid.IntRange(1, 90).Draw(rt, "rows")
+			in, out := rapid.IntRange(1, 70).Draw(rt, "in"), rapid.IntRange(1, 70).Draw(rt, "out")
+			cut := spans(lengths(rt, n, "part"))
+			r := newNoise(rapid.Uint64().Draw(rt, "seed"))
+			x, dy, w := b.buf(r.floats(n*in)), b.buf(r.floats(n*out)), b.buf(r.floats(out*in))
+			norm, ids := b.buf(r.floats(in)), r.ids(n, out)
+			m := b.Pack(w, out, in)
+			temp, dlogp := make([]float32, n), r.floats(n)
+			for i := range temp {
+				temp[i] = 0.5 + float32(i)
+			}
+			run := func(seq []Span) (all [][]float32) {
+				y, dx, dw := b.New(n*out), b.New(n*in), b.New(out*in)
+				ny, dnx, dnw, table := b.New(n*in), b.New(n*in), b.New(in), b.New(out*in)
+				logits := b.New(n * out)
+				b.Copy(logits, dy)
+				logp, entropy := make([]float32, n), make([]float32, n)
+				for _, s := range seq {
+					of := func(x Buf, w int) Buf { return x.Slice(s.Lo*w, s.Hi*w) }
+					rows := s.Hi - s.Lo
+					b.MatMul(of(y, out), of(x, in), m, rows, false)
+					b.MatMulGradX(of(dx, in), of(dy, out), m, rows, false)
+					b.MatMulGradW(dw, of(dy, out), of(x, in), rows, out, in)
+					b.RMSNorm(of(ny, in), of(x, in), norm, rows, in, 1e-5)
+					b.RMSNormGrad(of(dnx, in), dnw, of(ny, in), of(x, in), norm, rows, in, 1e-5)
+					b.EmbedGrad(table, of(x, in), ids[s.Lo:s.Hi], in)
+					b.LogProb(logp[s.Lo:s.Hi], entropy[s.Lo:s.Hi], of(logits, out), ids[s.Lo:s.Hi], temp[s.Lo:s.Hi], rows, out)
+					b.LogProbGrad(of(logits, out), ids[s.Lo:s.Hi], temp[s.Lo:s.Hi], dlogp[s.Lo:s.Hi], dlogp[s.Lo:s.Hi], rows, out)
+				}
+				for _, x := range [...]Buf{y, dx, dw, ny, dnx, dnw, table, logits} {
+					all = append(all, b.floats(x))
+					b.Free(x)
+				}
+				return append(all, logp, entropy)
+			}
+			whole, parts := run([]Span{{0, n}}), run(cut)
+			for i := range whole {
+				sameBits(t, whole[i], parts[i], "result", i, "cut", cut)
+			}
+			for _, x := range [...]Buf{x, dy, w, norm} {
+				b.Free(x)
+			}
+		})
+	})
+}
+
+// TestEveryOperator compares every operator on every tier and number of threads
+// with the generic tier on one thread, at sizes that are cut among threads.
+func TestEveryOperator(t *testing.T) {
+	run := func(b *cpu) (all [][]float32) {
+		r := newNoise(12)
+		const n, d, v = 301, 130, 333
+		keep := func(x Buf) { all = append(all, b.floats(x)) }
+		random := func(n int) Buf { return b.buf(r.floats(n)) }
+		x, y, w := random(n*d), random(n*d), random(d)
+		b.Add(x, y)
+		keep(x)
+		b.RMSNorm(y, x, w, n, d, 1e-6)
+		keep(y)
+		dx, dw := random(n*d), random(d)
+		b.RMSNormGrad(dx, dw, y, x, w, n, d, 1e-6)
+		keep(dx)
+		keep(dw)
+		g, u := random(n*d), random(n*d)
+		b.SwiGLU(y, g, u)
+		keep(y)
+		b.SwiGLUGrad(x, dx, y, g, u)
+		keep(x)
+		keep(dx)
+		table, ids := random(v*d), r.ids(n, v)
+		b.EmbedGrad(table, x, ids, d)
+		keep(table)
+		b.Embed(y, table, ids, d)
+		keep(y)
+		rows := []int32{5, 299, 7, 100}
+		b.Gather(g, x, rows, d)
+		b.Scatter(y, g, rows, d)
+		keep(y)
+		rope := &Rope{}
+		for i := range 5 {
+			rope.Inv = append(rope.Inv, 1/(1+float64(i)))
+		}
+		b.Rotate(x, ids, d/10, 10, rope, false)
+		b.Rotate(x, r.ids(n, 5000), d/10, 10, rope, true)
+		keep(x)
+		logits := random(n * v)
+		temp := make([]float32, n)
+		for i := range temp {
+			temp[i] = 0.5 + r.Float32()
+		}
+		logp, entropy := make([]float32, n), make([]float32, n)
+		b.LogProb(logp, entropy, logits, ids, temp, n, v)
+		b.LogProbGrad(logits, ids, temp, logp, entropy, n, v)
+		keep(logits)
+		all = append(all, logp, entropy)
+		p, m1, m2 := random(n*d), random(n*d), b.New(n*d)
+		b.AdamW(p, x, m1, m2, AdamW{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Decay: 0.1, Scale: 0.3, Step: 7})
+		keep(p)
+		keep(m1)
+		keep(m2)
+		// A product whose operands are copied together first.
+		const rows2, in, out = 700, 101, 150
+		x2, dy2, dw2 := random(rows2*in), random(rows2*out), random(out*in)
+		m := b.Pack(random(out*in), out, in)
+		b.MatMulGradW(dw2, dy2, x2, rows2, out, in)
+		keep(dw2)
+		b.MatMul(dy2, x2, m, rows2, true)
+		keep(dy2)
+		b.MatMulGradX(x2, dy2, m, rows2, true)
+		keep(x2)
+		return append(all, []float32{float32(b.SumSquares(p))})
+	}
+	want := run(reference(t))
+	everywhere(t, func(t *testing.T, b *cpu) {
+		for i, x := range run(b) {
+			sameBits(t, want[i], x, "result", i)
+		}
+	})
+}
+
+// TestNoAllocation: a call of an operator allocates nothing.
+func TestNoAllocation(t *testing.T) {
+	for _, tier := range runnable() {
+		for _, threads := range []int{1, 2} {
+			b := newCPU(tier, threads)
+			model := newToy(b, 1, 20, 30, 2, 1, 10, 40, []int{30, 12})
+			model.run(2)
+			step := int64(3)
+			n := testing.AllocsPerRun(5, func() {
+				model.forward()
+				model.backward()
+				model.update(step)
+				step++
+				b.Free(b.New(1000))
+			})
+			require.Zero(t, n, "%s, %d threads", b.Name(), threads)
+			b.Close()
+		}
+	}
+}
+
+func TestMemory(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *cpu) {
+		for _, n := range []int{0, 1, 63, 64, 65, 1000, mapAt - 1, mapAt, 3*mapAt + 5} {
+			for range 2 {
+				x := b.New(n)
+				require.Equal(t, n, x.Len())
+				require.False(t, slices.ContainsFunc(x.data, func(v float32) bool { return v != 0 }))
+				for i := range x.data {
+					x.data[i] = 1 // what is freed and used again must be zero again
+				}
+				b.Free(x)
+			}
+		}
+		x := b.New(100)
+		require.Equal(t, 30, x.Slice(20, 50).Len())
+		b.Write(x.Slice(20, 50), []float32{1, 2})
+		require.Equal(t, []float32{0, 1, 2, 0}, b.floats(x.Slice(19, 23)))
+		y := b.New(100)
+		b.Copy(y, x)
+		require.Equal(t, b.floats(x), b.floats(y))
+		b.Zero(y)
+		require.Equal(t, make([]float32, 100), b.floats(y))
+		b.Free(x)
+		require.Panics(t, func() { b.Free(x) }, "freed twice")
+		require.Panics(t, func() { b.Free(y.Slice(1, 2)) }, "a part of a buffer")
+		require.Panics(t, func() { b.Copy(y, b.New(99)) })
+		require.Panics(t, func() { b.RMSNorm(y, y, y, 11, 10, 0) })
+		require.Panics(t, func() { b.MatMul(y, y, b.Pack(y, 10, 10), 11, false) })
+		require.Panics(t, func() { b.LogProb(make([]float32, 1), nil, y, []int32{100}, []float32{1}, 1, 100) })
+		k := b.NewCache(1, 1, 4, 3)
+		require.Panics(t, func() { b.CacheWrite([]Cache{k}, 0, y, y, []Span{{0, 4}}, 1, 4) }, "a full cache")
+	})
+}

@@ -1,0 +1,167 @@
+package op
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// everywhere runs f on each tier that this machine has, with several numbers of
+// threads, more than there are cores included.
+func everywhere(t *testing.T, f func(t *testing.T, c *cpu)) {
+	for _, tier := range runnable() {
+		for _, threads := range []int{1, 2, 5} {
+			c := newCPU(tier, threads)
+			t.Run(c.Name()+"/"+string(rune('0'+threads)), func(t *testing.T) { f(t, c) })
+			c.Close()
+		}
+	}
+}
+
+// reference returns the definition to judge by: the generic tier on one thread.
+func reference(t *testing.T) *cpu {
+	c := newCPU(&generic, 1)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// noise is a reproducible source of test numbers.
+type noise struct{ *rand.Rand }
+
+func newNoise(seed uint64) noise { return noise{rand.New(rand.NewPCG(seed, 1))} }
+
+// floats returns n normally distributed numbers.
+func (r noise) floats(n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(r.NormFloat64())
+	}
+	return x
+}
+
+// wild returns n numbers of all magnitudes: zeros of both signs, denormals,
+// numbers near the underflow border, huge ones.
+func (r noise) wild(n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		switch r.IntN(6) {
+		case 0:
+			x[i] = math.Float32frombits(r.Uint32() & 0x807fffff) // zero or denormal
+		case 1:
+			x[i] = float32(math.Copysign(0, float64(r.IntN(2))-0.5))
+		case 2:
+			x[i] = math.Float32frombits(r.Uint32()&0x807fffff | uint32(1+r.IntN(64))<<23) // small
+		case 3:
+			x[i] = math.Float32frombits(r.Uint32()&0x807fffff | uint32(60+r.IntN(10))<<23) // products underflow
+		default:
+			x[i] = float32(r.NormFloat64())
+		}
+	}
+	return x
+}
+
+// ids returns n numbers below v.
+func (r noise) ids(n, v int) []int32 {
+	x := make([]int32, n)
+	for i := range x {
+		x[i] = int32(r.IntN(v))
+	}
+	return x
+}
+
+// buf makes a buffer of the backend that holds x.
+func (c *cpu) buf(x []float32) Buf {
+	b := c.New(len(x))
+	c.Write(b, x)
+	return b
+}
+
+// floats reads a buffer back.
+func (c *cpu) floats(b Buf) []float32 {
+	x := make([]float32, b.Len())
+	c.Read(x, b)
+	return x
+}
+
+// sameBits fails unless got and want agree in every bit; a NaN equals any NaN,
+// since processors differ in its sign and payload.
+func sameBits(t testing.TB, want, got []float32, what ...any) {
+	t.Helper()
+	require.Len(t, got, len(want), what...)
+	for i, w := range want {
+		g := got[i]
+		if math.Float32bits(w) != math.Float32bits(g) && !(w != w && g != g) {
+			require.Failf(t, "bits differ", "element %d of %d: want %g (%08x), got %g (%08x) %v",
+				i, len(want), w, math.Float32bits(w), g, math.Float32bits(g), what)
+		}
+	}
+}
+
+// near fails unless got is within tol of want, relative to the largest of want.
+func near(t testing.TB, want []float64, got []float32, tol float64, what string) {
+	t.Helper()
+	require.Len(t, got, len(want), what)
+	most := 1e-30
+	for _, w := range want {
+		most = max(most, math.Abs(w))
+	}
+	for i, w := range want {
+		require.InDeltaf(t, w, float64(got[i]), tol*most, "%s: element %d of %d", what, i, len(want))
+	}
+}
+
+func f64(x []float32) []float64 {
+	y := make([]float64, len(x))
+	for i, v := range x {
+		y[i] = float64(v)
+	}
+	return y
+}
+
+// slope returns the gradient of f at x by central differences in float64.
+func slope(x []float64, f func(x []float64) float64) []float64 {
+	const h = 1e-5
+	g := make([]float64, len(x))
+	for i, v := range x {
+		x[i] = v + h
+		up := f(x)
+		x[i] = v - h
+		down := f(x)
+		x[i] = v
+		g[i] = (up - down) / (2 * h)
+	}
+	return g
+}
+
+// inner returns Σ a·b.
+func inner(a, b []float64) float64 {
+	s := 0.0
+	for i, v := range a {
+		s += v * b[i]
+	}
+	return s
+}
+
+func TestTiers(t *testing.T) {
+	for _, tier := range runnable() {
+		t.Log("tier", tier.name)
+		t.Setenv("SRAR_CPU", tier.name)
+		b, err := NewCPU(2)
+		require.NoError(t, err)
+		require.Equal(t, "cpu/"+tier.name, b.Name())
+		b.Close()
+	}
+	t.Setenv("SRAR_CPU", "")
+	b, err := NewCPU(1)
+	require.NoError(t, err)
+	require.Equal(t, "cpu/"+runnable()[len(runnable())-1].name, b.Name(), "the best tier")
+	b.Close()
+	t.Setenv("SRAR_CPU", "mmx")
+	_, err = NewCPU(1)
+	require.ErrorContains(t, err, "SRAR_CPU=mmx: this machine runs generic")
+	t.Setenv("SRAR_CPU", "")
+	_, err = NewCPU(0)
+	require.ErrorContains(t, err, "0 threads")
+}

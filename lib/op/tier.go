@@ -1,0 +1,72 @@
+package op
+
+import (
+	"fmt"
+	"strings"
+)
+
+// tier is what one level of the instruction set does better than plain Go. All
+// tiers give the same bits; the plain form of each function is its definition.
+type tier struct {
+	name string
+	// rows is the height of the largest tile of a product.
+	rows int
+	// product computes rows [i0, i1) and panels [j0, j1) of p.
+	product func(t *thread, p *product, i0, i1, j0, j1 int)
+	// What follows is described at the plain form.
+	pack       func(dst, x []float32, ld, w, n int)
+	softmax    func(x []float32, n int, scale float32) float32
+	scale      func(x []float32, s float32)
+	dot        func(x, y []float32) float32
+	dscore     func(d, p []float32, dot, scale float32)
+	add        func(y, x []float32)
+	swiGLU     func(y, g, u []float32)
+	swiGLUGrad func(dg, du, dy, g, u []float32)
+	norm       func(y, x, w []float32, eps float32) float32
+	normGrad   func(dx, dy, x, w []float32, eps float32) float32
+	normGradW  func(dw, dy, x []float32, r float32)
+	rotate     func(x, cos, sin []float32)
+	logSum     func(x []float32, temp float32) (m, sum, dot float32)
+	logGrad    func(x []float32, temp, m, inv, ln, a, b float32)
+	adamW      func(p, g, m, v []float32, a *adamScalars)
+}
+
+// generic is the definition of all tiers, in plain Go.
+var generic = tier{
+	name:    "generic",
+	rows:    8,
+	product: productGeneric,
+
+	pack:       packGeneric,
+	softmax:    softmaxGeneric,
+	scale:      scaleGeneric,
+	dot:        dotGeneric,
+	dscore:     dscoreGeneric,
+	add:        addGeneric,
+	swiGLU:     swiGLUGeneric,
+	swiGLUGrad: swiGLUGradGeneric,
+	norm:       normGeneric,
+	normGrad:   normGradGeneric,
+	normGradW:  normGradWGeneric,
+	rotate:     rotateGeneric,
+	logSum:     logSumGeneric,
+	logGrad:    logGradGeneric,
+	adamW:      adamWGeneric,
+}
+
+// pickTier returns the tier that the name force demands, or the best one that
+// runs here if force is empty. Tiers are listed from the plainest to the best.
+func pickTier(force string) (*tier, error) {
+	tiers := runnable()
+	if force == "" {
+		return tiers[len(tiers)-1], nil
+	}
+	var names []string
+	for _, t := range tiers {
+		if t.name == force {
+			return t, nil
+		}
+		names = append(names, t.name)
+	}
+	return nil, fmt.Errorf("op: SRAR_CPU=%s: this machine runs %s", force, strings.Join(names, ", "))
+}

@@ -1,0 +1,113 @@
+//go:build !purego
+
+package op
+
+import "unsafe"
+
+// at returns where x begins, and makes sure that it holds n elements.
+func at(x []float32, n int) *float32 { return unsafe.SliceData(x[:n]) }
+
+// The functions below make the functions of a tier from kernels that take
+// pointers: they check lengths and do what kernels leave to do.
+
+// packSIMD computes packGeneric: eight rows at a time, then those that are left.
+// AVX-512 would not make it faster.
+func packSIMD(dst, x []float32, ld, w, n int) {
+	if w < panel {
+		clear(dst[:n*panel])
+	}
+	if n == 0 {
+		return
+	}
+	r := 0
+	for ; r+8 <= w; r += 8 {
+		_, _ = dst[(n-1)*panel+r+7], x[(r+7)*ld+n-1]
+		transpose8(&dst[r], 4*panel, &x[r*ld], 4*ld, n)
+	}
+	packColumns(dst, x, ld, r, w, n)
+}
+
+func softmaxBy(kernel func(x *float32, n int, scale float32) float32) func(x []float32, n int, scale float32) float32 {
+	return func(x []float32, n int, scale float32) float32 {
+		sum := kernel(at(x, n), n, scale)
+		clear(x[n:])
+		return sum
+	}
+}
+
+func scaleBy(kernel func(x *float32, n int, s float32)) func(x []float32, s float32) {
+	return func(x []float32, s float32) { kernel(at(x, len(x)), len(x), s) }
+}
+
+func dotBy(kernel func(x, y *float32, n int) float32) func(x, y []float32) float32 {
+	return func(x, y []float32) float32 { return kernel(at(x, len(x)), at(y, len(x)), len(x)) }
+}
+
+func dscoreBy(kernel func(d, p *float32, n int, dot, scale float32)) func(d, p []float32, dot, scale float32) {
+	return func(d, p []float32, dot, scale float32) {
+		kernel(at(d, len(d)), at(p, len(d)), len(d), dot, scale)
+	}
+}
+
+func addBy(kernel func(y, x *float32, n int)) func(y, x []float32) {
+	return func(y, x []float32) { kernel(at(y, len(y)), at(x, len(y)), len(y)) }
+}
+
+func swiGLUBy(kernel func(y, g, u *float32, n int)) func(y, g, u []float32) {
+	return func(y, g, u []float32) {
+		n := len(y)
+		kernel(at(y, n), at(g, n), at(u, n), n)
+	}
+}
+
+func swiGLUGradBy(kernel func(dg, du, dy, g, u *float32, n int)) func(dg, du, dy, g, u []float32) {
+	return func(dg, du, dy, g, u []float32) {
+		n := len(dg)
+		kernel(at(dg, n), at(du, n), at(dy, n), at(g, n), at(u, n), n)
+	}
+}
+
+func normBy(kernel func(y, x, w *float32, n int, d, eps float32) float32) func(y, x, w []float32, eps float32) float32 {
+	return func(y, x, w []float32, eps float32) float32 {
+		n := len(x)
+		return kernel(at(y, n), at(x, n), at(w, n), n, float32(n), eps)
+	}
+}
+
+func normGradBy(kernel func(dx, dy, x, w *float32, n int, d, eps float32) float32) func(dx, dy, x, w []float32, eps float32) float32 {
+	return func(dx, dy, x, w []float32, eps float32) float32 {
+		n := len(x)
+		return kernel(at(dx, n), at(dy, n), at(x, n), at(w, n), n, float32(n), eps)
+	}
+}
+
+func normGradWBy(kernel func(dw, dy, x *float32, n int, r float32)) func(dw, dy, x []float32, r float32) {
+	return func(dw, dy, x []float32, r float32) {
+		n := len(dw)
+		kernel(at(dw, n), at(dy, n), at(x, n), n, r)
+	}
+}
+
+func rotateBy(kernel func(x, cos, sin *float32, n int)) func(x, cos, sin []float32) {
+	return func(x, cos, sin []float32) {
+		n := len(cos)
+		kernel(at(x, 2*n), at(cos, n), at(sin, n), n)
+	}
+}
+
+func logSumBy(kernel func(x *float32, n int, temp float32) (m, sum, dot float32)) func(x []float32, temp float32) (m, sum, dot float32) {
+	return func(x []float32, temp float32) (m, sum, dot float32) { return kernel(at(x, len(x)), len(x), temp) }
+}
+
+func logGradBy(kernel func(x *float32, n int, temp, m, inv, ln, a, b float32)) func(x []float32, temp, m, inv, ln, a, b float32) {
+	return func(x []float32, temp, m, inv, ln, a, b float32) {
+		kernel(at(x, len(x)), len(x), temp, m, inv, ln, a, b)
+	}
+}
+
+func adamWBy(kernel func(p, g, m, v *float32, n int, s *float32)) func(p, g, m, v []float32, a *adamScalars) {
+	return func(p, g, m, v []float32, a *adamScalars) {
+		n := len(p)
+		kernel(at(p, n), at(g, n), at(m, n), at(v, n), n, &a.scale)
+	}
+}
