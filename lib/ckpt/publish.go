@@ -1,0 +1,160 @@
+package ckpt
+
+import (
+	"bufio"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// publish makes the directory dir with what fill puts into the directory that
+// it is given. What a killed process left under a temporary name of dir's is
+// removed first. A dir inside source, which fill copies, is refused.
+func publish(dir, source string, fill func(tmp string) error) (err error) {
+	if dir, err = filepath.Abs(dir); err != nil {
+		return err
+	}
+	if source != "" {
+		if source, err = filepath.Abs(source); err != nil {
+			return err
+		}
+		if rel, err := filepath.Rel(source, dir); err == nil && filepath.IsLocal(rel) {
+			return errors.New("it would lie inside the checkpoint that it is made from")
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	switch {
+	case err == nil && len(entries) > 0:
+		return fmt.Errorf("it is there already: %w", fs.ErrExist)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	parent, base := filepath.Split(dir)
+	if err := os.MkdirAll(parent, 0o777); err != nil {
+		return err
+	}
+	prefix := "." + base + ".tmp-"
+	sweep(parent, prefix)
+	tmp := filepath.Join(parent, prefix+rand.Text()[:10])
+	if err := os.Mkdir(tmp, 0o777); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(tmp))
+		}
+	}()
+	release, _ := hold(tmp) // tells other writers of dir that this one lives
+	defer release()
+	if err := fill(tmp); err != nil {
+		return err
+	}
+	if err := syncDir(tmp); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		return err
+	}
+	return syncDir(parent)
+}
+
+// sweep removes what killed writers left. It is a courtesy: what it cannot
+// remove does no harm.
+func sweep(parent, prefix string) {
+	entries, _ := os.ReadDir(parent)
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), prefix) {
+			continue
+		}
+		left := filepath.Join(parent, e.Name())
+		if release, ok := hold(left); ok {
+			os.RemoveAll(left)
+			release()
+		}
+	}
+}
+
+// maxDepth bounds how deep directories inside a checkpoint are copied, which
+// ends a loop of links.
+const maxDepth = 16
+
+// copyTree copies what lies in src to dst, links as what they point to, but at
+// the top only the names that carried accepts.
+func copyTree(dst, src string, carried func(name string) bool, depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("%s: directories are nested too deeply", src)
+	}
+	entries, err := os.ReadDir(src)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !carried(e.Name()) {
+			continue
+		}
+		from, to := filepath.Join(src, e.Name()), filepath.Join(dst, e.Name())
+		st, err := os.Stat(from)
+		switch {
+		case err != nil:
+			return err
+		case st.IsDir():
+			if err := os.Mkdir(to, 0o777); err != nil {
+				return err
+			}
+			if err := copyTree(to, from, func(string) bool { return true }, depth+1); err != nil {
+				return err
+			}
+			if err := syncDir(to); err != nil {
+				return err
+			}
+		case st.Mode().IsRegular():
+			if err := copyFile(to, from); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("%s is neither file nor directory", from)
+		}
+	}
+	return nil
+}
+
+func copyFile(dst, src string) error {
+	f, err := os.Open(src)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return writeFile(dst, func(w *bufio.Writer) error {
+		_, err := io.Copy(w, f)
+		return err
+	})
+}
+
+func writeBytes(path string, b []byte) error {
+	return writeFile(path, func(w *bufio.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
+// writeFile makes a new file of what fill writes and syncs it.
+func writeFile(path string, fill func(w *bufio.Writer) error) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	w := bufio.NewWriterSize(f, 1<<20)
+	if err := fill(w); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return f.Sync()
+}

@@ -1,0 +1,280 @@
+package ckpt
+
+import (
+	"encoding/json"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// update returns an update of c whose every value differs from the parent's.
+func update(t *testing.T, c *Checkpoint) Update {
+	u := Update{Parent: c, Weights: map[string][]float32{}, M: map[string][]float32{}, V: map[string][]float32{}}
+	w := floats(t, c)
+	for _, p := range c.Config.Parameters() {
+		x, m, v := slices.Clone(w[p.Name]), make([]float32, len(w[p.Name])), make([]float32, len(w[p.Name]))
+		for i := range x {
+			x[i] += 1 + float32(i)/1024
+			m[i], v[i] = float32(i), float32(i)*2
+		}
+		u.Weights[p.Name], u.M[p.Name], u.V[p.Name] = x, m, v
+	}
+	digest, err := c.Digest()
+	require.NoError(t, err)
+	u.Meta = Meta{Step: 7, Parent: digest, Made: "sha256:made", History: []json.RawMessage{json.RawMessage(`{"command":"test"}`)}}
+	return u
+}
+
+func TestWrite(t *testing.T) {
+	kept := map[string]string{
+		"NOTICE.md": "carried over\r\n\xff\x00", "tokenizer.json": "{}", "sub/deep/x.bin": "\x00", "adapter.safetensors": "not ours", ".hidden": "",
+	}
+	for _, d := range []DType{F32, BF16, F16} {
+		for _, shards := range []int{1, 3} {
+			for _, copied := range []bool{false, true} {
+				t.Run(d.String(), func(t *testing.T) {
+					dir := makeTiny(t, tiny, d, kept)
+					if copied { // the parent stores its tied head twice
+						list := arrays(tiny, d, 1)
+						list = append(list, Array{headName, d, list[0].Shape, list[0].Data})
+						require.NoError(t, os.Remove(filepath.Join(dir, weightsFile)))
+						require.NoError(t, writeTensors(filepath.Join(dir, weightsFile), list))
+					}
+					if shards > 1 {
+						for name, text := range kept {
+							require.NoError(t, os.RemoveAll(filepath.Join(dir, name)), text)
+						}
+						require.NoError(t, os.RemoveAll(filepath.Join(dir, "sub")))
+						dir = shard(t, dir, shards)
+					}
+					before := content(t, dir)
+					c := open(t, dir)
+					u := update(t, c)
+					u.Files = map[string][]byte{"NOTICE.md": []byte("new"), "metrics": []byte("1")}
+					beside := t.TempDir()
+					out := filepath.Join(beside, "a", "M1")
+					require.NoError(t, Write(out, u))
+					require.Equal(t, before, content(t, dir), "the parent is as it was")
+					require.Equal(t, []string{"M1"}, names(t, filepath.Dir(out)))
+
+					after := content(t, out)
+					for name := range before {
+						if name != "NOTICE.md" && (filepath.Ext(name) != ".safetensors" || name == "adapter.safetensors") {
+							require.Equal(t, before[name], after[name], name)
+						}
+						require.Contains(t, after, name)
+					}
+					require.Subset(t, append(slices.Collect(maps.Keys(before)), metaFile, optimizerFile, "NOTICE.md", "metrics"), slices.Collect(maps.Keys(after)))
+					require.Equal(t, "new", after["NOTICE.md"])
+					require.Equal(t, "1", after["metrics"])
+
+					e := open(t, out)
+					require.Equal(t, c.Names(), e.Names())
+					require.Equal(t, u.Meta.Step, e.Step())
+					require.Equal(t, u.Meta.Made, e.Meta().Made)
+					opt, err := e.Optimizer()
+					require.NoError(t, err)
+					defer opt.Close()
+					got := floats(t, e)
+					for _, p := range tiny.Parameters() {
+						was, err := c.Tensor(p.Name)
+						require.NoError(t, err)
+						is, err := e.Tensor(p.Name)
+						require.NoError(t, err)
+						require.Equal(t, was.DType, is.DType)
+						for i, x := range u.Weights[p.Name] {
+							require.Equal(t, rounded(t, x, d), got[p.Name][i])
+						}
+						stored(t, opt, p.Name+".m", u.M[p.Name])
+						stored(t, opt, p.Name+".v", u.V[p.Name])
+						if d != F32 {
+							stored(t, opt, p.Name, u.Weights[p.Name])
+						}
+					}
+					require.Len(t, opt.Names(), map[bool]int{true: 2, false: 3}[d == F32]*len(tiny.Parameters()))
+					if copied {
+						require.Equal(t, got[embedName], got[headName], "the copy of the tied head follows")
+					}
+
+					again := filepath.Join(t.TempDir(), "M1")
+					require.NoError(t, Write(again, u))
+					require.Equal(t, after, content(t, again), "writing is deterministic")
+				})
+			}
+		}
+	}
+}
+
+func names(t *testing.T, dir string) []string {
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	var n []string
+	for _, e := range entries {
+		n = append(n, e.Name())
+	}
+	return n
+}
+
+func rounded(t *testing.T, x float32, d DType) float32 {
+	raw, err := encode(nil, []float32{x}, d)
+	require.NoError(t, err)
+	y := make([]float32, 1)
+	decode(y, raw, d)
+	return y[0]
+}
+
+func stored(t *testing.T, f *File, name string, want []float32) {
+	x, err := f.Tensor(name)
+	require.NoError(t, err)
+	require.Equal(t, F32, x.DType)
+	got, err := x.Float32()
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}
+
+// TestWriteFresh writes the parent's weights without an optimizer.
+func TestWriteFresh(t *testing.T) {
+	c := open(t, makeTiny(t, tiny, BF16, nil))
+	one := filepath.Join(t.TempDir(), "M1")
+	require.NoError(t, Write(one, update(t, c)))
+	parent := open(t, one)
+	out := filepath.Join(t.TempDir(), "M2")
+	require.NoError(t, Write(out, Update{Parent: parent}))
+	was, is := content(t, one), content(t, out)
+	require.Equal(t, was[weightsFile], is[weightsFile])
+	require.NotContains(t, is, optimizerFile)
+	require.Zero(t, open(t, out).Step())
+}
+
+// TestWriteFails: an update that cannot be written leaves nothing behind.
+func TestWriteFails(t *testing.T) {
+	dir := makeTiny(t, tiny, F16, nil)
+	c := open(t, dir)
+	nan := float32(0)
+	nan /= nan
+	for _, tc := range []struct {
+		want   string
+		change func(u Update)
+	}{
+		{`tensor "model.norm.weight": 0 new values for 6`, func(u Update) { delete(u.Weights, "model.norm.weight") }},
+		{`tensor "model.norm.weight": 5 new values for 6`, func(u Update) { u.Weights["model.norm.weight"] = u.Weights["model.norm.weight"][:5] }},
+		{`tensor "model.norm.weight": from element 0: element 3: NaN is not finite`, func(u Update) { u.Weights["model.norm.weight"][3] = nan }},
+		{`65520 is not finite as F16`, func(u Update) { u.Weights["model.norm.weight"][0] = 65520 }},
+		{`tensor "model.norm.weight.v": 0 values`, func(u Update) { delete(u.V, "model.norm.weight") }},
+		{`tensor "model.norm.weight.m": from element 0: element 0: NaN`, func(u Update) { u.M["model.norm.weight"][0] = nan }},
+	} {
+		u := update(t, c)
+		tc.change(u)
+		beside := t.TempDir()
+		err := Write(filepath.Join(beside, "M1"), u)
+		require.ErrorContains(t, err, tc.want)
+		require.Empty(t, names(t, beside))
+	}
+
+	for _, name := range []string{configFile, weightsFile, metaFile, "../x", "sub/x", ".", shardName(1, 2)} {
+		u := update(t, c)
+		u.Files = map[string][]byte{name: nil}
+		require.ErrorContains(t, Write(filepath.Join(t.TempDir(), "M1"), u), "a file cannot be named", name)
+	}
+
+	u := update(t, c)
+	out := filepath.Join(t.TempDir(), "M1")
+	require.NoError(t, Write(out, u))
+	before := content(t, out)
+	require.ErrorIs(t, Write(out, u), fs.ErrExist)
+	require.Equal(t, before, content(t, out))
+	require.ErrorContains(t, Write(filepath.Join(dir, "M1"), u), "inside the checkpoint")
+	require.ErrorContains(t, Write(dir, u), "inside the checkpoint")
+}
+
+// TestSweep: what a killed writer left goes away, what a living one holds stays.
+func TestSweep(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		return // no advisory locks: leftovers stay, which hold says
+	}
+	beside := t.TempDir()
+	for _, name := range []string{".M1.tmp-dead", ".M1.tmp-alive", ".M2.tmp-other"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(beside, name, "sub"), 0o777))
+	}
+	release, ok := hold(filepath.Join(beside, ".M1.tmp-alive"))
+	require.True(t, ok)
+	defer release()
+	require.NoError(t, Write(filepath.Join(beside, "M1"), update(t, open(t, makeTiny(t, tiny, F32, nil)))))
+	require.Equal(t, []string{".M1.tmp-alive", ".M2.tmp-other", "M1"}, names(t, beside))
+}
+
+// TestLinks: files behind links are copied, loops and devices are errors.
+func TestLinks(t *testing.T) {
+	dir := makeTiny(t, tiny, F32, map[string]string{"real.txt": "text"})
+	require.NoError(t, os.Symlink("real.txt", filepath.Join(dir, "link.txt")))
+	c := open(t, dir)
+	out := filepath.Join(t.TempDir(), "M1")
+	require.NoError(t, Write(out, Update{Parent: c}))
+	require.Equal(t, "text", content(t, out)["link.txt"])
+	st, err := os.Lstat(filepath.Join(out, "link.txt"))
+	require.NoError(t, err)
+	require.True(t, st.Mode().IsRegular())
+
+	require.NoError(t, os.Symlink(".", filepath.Join(dir, "loop")))
+	require.ErrorContains(t, Write(filepath.Join(t.TempDir(), "M1"), Update{Parent: c}), "nested too deeply")
+	require.NoError(t, os.Remove(filepath.Join(dir, "loop")))
+	require.NoError(t, os.Symlink(os.DevNull, filepath.Join(dir, "null")))
+	require.ErrorContains(t, Write(filepath.Join(t.TempDir(), "M1"), Update{Parent: c}), "neither file nor directory")
+}
+
+// TestCut: a file that is cut while it is mapped is an error wherever it is read.
+func TestCut(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		return // files are read whole there
+	}
+	big := tiny
+	big.Vocab = 4096 // more than a page
+	dir := makeTiny(t, big, F32, nil)
+	c := open(t, dir)
+	u := Update{Parent: c}
+	require.NoError(t, os.Truncate(filepath.Join(dir, weightsFile), 4096))
+	x, err := c.Tensor(embedName)
+	require.NoError(t, err)
+	_, err = x.Float32()
+	require.ErrorContains(t, err, "the file was cut")
+	_, err = x.Bytes()
+	require.ErrorContains(t, err, "the file was cut")
+	_, err = c.Digest()
+	require.ErrorContains(t, err, "the file was cut")
+	beside := t.TempDir()
+	require.ErrorContains(t, Write(filepath.Join(beside, "M1"), u), "the file was cut")
+	require.Empty(t, names(t, beside))
+}
+
+// TestEveryPrefix: no prefix of a file opens, and none crashes.
+func TestEveryPrefix(t *testing.T) {
+	dir := makeTiny(t, tiny, F32, nil)
+	path := filepath.Join(dir, weightsFile)
+	whole, err := os.ReadFile(path)
+	require.NoError(t, err)
+	for n := 0; n < len(whole); n += 1 + n/64 {
+		_, err := parse(whole[:n])
+		require.Error(t, err, n)
+	}
+	_, err = parse(whole)
+	require.NoError(t, err)
+	_, err = parse(append(whole, 0))
+	require.ErrorContains(t, err, "1 bytes after the last tensor")
+
+	require.NoError(t, os.WriteFile(path, nil, 0o666))
+	_, err = Open(dir)
+	require.ErrorContains(t, err, "0 bytes are no safetensors file")
+	for _, name := range []string{generationFile, metaFile, configFile} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(strings.Repeat("[", 100)), 0o666))
+		_, err = Open(dir)
+		require.ErrorContains(t, err, name)
+		require.NoError(t, os.Remove(filepath.Join(dir, name)))
+	}
+}

@@ -1,0 +1,50 @@
+package token
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// names lists the golden tokenizers.
+func names(b *testing.B) (list []string) {
+	paths, err := filepath.Glob(filepath.Join(goldenDir(b), "*.tokenizer.json.gz"))
+	require.NoError(b, err)
+	for _, p := range paths {
+		list = append(list, strings.TrimSuffix(filepath.Base(p), ".tokenizer.json.gz"))
+	}
+	return list
+}
+
+func BenchmarkParse(b *testing.B) {
+	for _, name := range names(b) {
+		b.Run(name, func(b *testing.B) {
+			text := readGolden(b, name)
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				_, err := Parse(text)
+				require.NoError(b, err)
+			}
+		})
+	}
+}
+
+// BenchmarkEncode encodes the texts of the tokenizer's own golden cases.
+func BenchmarkEncode(b *testing.B) {
+	for _, name := range names(b) {
+		b.Run(name, func(b *testing.B) {
+			tok := golden(b, name)
+			texts, size := caseTexts(b, name)
+			b.SetBytes(int64(size))
+			n := 0
+			for b.Loop() {
+				for _, s := range texts {
+					n += len(tok.Encode(s))
+				}
+			}
+			b.ReportMetric(float64(n)/b.Elapsed().Seconds()/1e6, "Mtok/s")
+		})
+	}
+}
