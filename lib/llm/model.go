@@ -1,0 +1,186 @@
+// Package llm computes with transformers of the Qwen3 architecture (Yang et
+// al. 2025, arXiv 2505.09388): it samples responses ([Model.Generate]),
+// computes the log-probabilities of given ones ([Model.Score]) and trains on
+// them ([Trainer]). It takes token ids and gives numbers; text, files of rows
+// and the machine's instructions are the business of others.
+//
+// All arithmetic on tensors is done by the operators of an [op.Backend] in
+// float32, whose results depend on neither batch nor threads. So
+// log-probabilities are the same bits in Generate, in Score and in the first
+// step of a Trainer, however the work is cut, and every token drawn is a
+// function of the weights, the request and the seed.
+//
+// Legend of shapes, all row-major: N tokens of a packed batch (sequences one
+// after another, no padding), R rows of logits, D hidden size, H query heads, G
+// key/value heads, C head size, F intermediate size, V vocabulary.
+package llm
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"strings"
+
+	"srar/lib/ckpt"
+	"srar/lib/op"
+)
+
+// Model is a language model on a backend. Its methods must not be called at
+// the same time; nor may two models of one backend. Its memory lives until the
+// backend is closed.
+//
+// The bounds below say how work is cut and change no result. [Load] sets them
+// to values that fit the model.
+type Model struct {
+	// MicroTokens bounds the tokens that Score and a Trainer compute at once
+	// (a longer row goes alone). Memory grows with it.
+	MicroTokens int
+	// MaxRows bounds the sequences that Generate samples at once.
+	MaxRows int
+	// CacheBytes bounds the keys and values of those sequences, give or take one;
+	// one always runs, whatever it takes.
+	CacheBytes int64
+	// Threads is the number of goroutines that draw tokens from logits; those of
+	// the backend are its own.
+	Threads int
+
+	be     op.Backend
+	cfg    ckpt.Config
+	params []param
+	layers []layer
+	norm   int // parameter
+	head   int // parameter: the output matrix, 0 (the embedding) when tied
+	eps    float32
+	rope   *op.Rope
+
+	mem    op.Buf      // every parameter
+	packed []op.Weight // of the matrices that MatMul reads; nil for the others
+
+	logitRows int // rows of logits in one piece
+	work      workspace
+}
+
+// param is one tensor and its place in the memory that holds them all. A
+// gradient or a moment has the same place in memory of its own.
+type param struct {
+	name      string
+	out, in   int // shape; out = 0 for a vector
+	at, n     int
+	precision ckpt.DType // as stored
+}
+
+// align is the granularity of a parameter's place in float32; what is between
+// two stays zero.
+const align = 16
+
+// layer holds the parameters of a layer, by index.
+type layer struct {
+	attnNorm, q, k, v, qNorm, kNorm, o int
+	mlpNorm, gate, up, down            int
+}
+
+// Load reads the weights of a checkpoint, converted to float32, to the
+// backend. The checkpoint may be closed afterwards.
+func Load(be op.Backend, c *ckpt.Checkpoint) (*Model, error) {
+	m, err := build(be, c.Config)
+	if err != nil {
+		return nil, fmt.Errorf("load model: %w", err)
+	}
+	for i := range m.params {
+		p := &m.params[i]
+		t, err := c.Tensor(p.name)
+		if err != nil {
+			return nil, fmt.Errorf("load model: %w", err)
+		}
+		w, err := t.Float32()
+		if err != nil {
+			return nil, fmt.Errorf("load model: %w", err)
+		}
+		p.precision = t.DType
+		be.Write(m.vec(i), w)
+	}
+	m.pack()
+	return m, nil
+}
+
+// build lays out a model whose weights are still zero and not packed.
+func build(be op.Backend, c ckpt.Config) (*Model, error) {
+	for _, n := range []int{c.Vocab, c.Hidden, c.Intermediate, c.Layers, c.Heads, c.KVHeads, c.HeadDim} {
+		if n <= 0 {
+			return nil, errors.New("a size is not positive")
+		}
+	}
+	if c.Heads%c.KVHeads != 0 || c.HeadDim%2 != 0 {
+		return nil, fmt.Errorf("%d query heads of size %d on %d key/value heads", c.Heads, c.HeadDim, c.KVHeads)
+	}
+	m := &Model{be: be, cfg: c, eps: float32(c.RMSNormEps), rope: &op.Rope{Inv: make([]float64, c.HeadDim/2)}}
+	for i := range m.rope.Inv {
+		m.rope.Inv[i] = math.Pow(c.RopeTheta, -2*float64(i)/float64(c.HeadDim))
+	}
+	size, index := 0, map[string]int{}
+	for i, t := range c.Parameters() {
+		p := param{name: t.Name, at: size, n: t.Shape[0], precision: ckpt.F32}
+		if len(t.Shape) == 2 {
+			p.out, p.in, p.n = t.Shape[0], t.Shape[1], t.Shape[0]*t.Shape[1]
+		}
+		size += (p.n + align - 1) / align * align
+		m.params = append(m.params, p)
+		index[strings.TrimSuffix(strings.TrimPrefix(t.Name, "model."), ".weight")] = i
+	}
+	m.norm = index["norm"]
+	if !c.Tied {
+		m.head = index["lm_head"]
+	}
+	for i := range c.Layers {
+		at := func(s string) int { return index[fmt.Sprintf("layers.%d.%s", i, s)] }
+		m.layers = append(m.layers, layer{
+			attnNorm: at("input_layernorm"), mlpNorm: at("post_attention_layernorm"),
+			q: at("self_attn.q_proj"), k: at("self_attn.k_proj"), v: at("self_attn.v_proj"), o: at("self_attn.o_proj"),
+			qNorm: at("self_attn.q_norm"), kNorm: at("self_attn.k_norm"),
+			gate: at("mlp.gate_proj"), up: at("mlp.up_proj"), down: at("mlp.down_proj"),
+		})
+	}
+	m.mem = be.New(size)
+	m.packed = make([]op.Weight, len(m.params))
+	m.defaults()
+	return m, nil
+}
+
+// defaults sets the bounds.
+func (m *Model) defaults() {
+	const activations, logits = 2 << 30, 128 << 20 // bytes
+	trained := (m.actWidth(true)*len(m.layers) + m.gradWidth()) * 4
+	m.MicroTokens = min(max(activations/trained, 256), 1024) // more leaves the cache and is slower
+	m.logitRows = min(max(logits/(4*m.cfg.Vocab), 16), 1024)
+	m.MaxRows = 256
+	m.CacheBytes = 4 << 30
+	m.Threads = runtime.GOMAXPROCS(0)
+}
+
+// pack prepares the matrices for products.
+func (m *Model) pack() {
+	for i, p := range m.params {
+		if p.out == 0 || i == 0 && m.head != 0 { // vectors, and an embedding that is only a table
+			continue
+		}
+		if m.packed[i] != nil {
+			m.be.Repack(m.packed[i])
+		} else {
+			m.packed[i] = m.be.Pack(m.vec(i), p.out, p.in)
+		}
+	}
+}
+
+// vec returns the weights of a parameter.
+func (m *Model) vec(i int) op.Buf { return m.place(m.mem, i) }
+
+// place returns the part of mem that belongs to a parameter.
+func (m *Model) place(mem op.Buf, i int) op.Buf {
+	p := &m.params[i]
+	return mem.Slice(p.at, p.at+p.n)
+}
+
+// Config returns the model's shape and its end tokens. Positions beyond
+// MaxPositions are computed as others are.
+func (m *Model) Config() ckpt.Config { return m.cfg }

@@ -1,0 +1,197 @@
+package llm
+
+import (
+	"fmt"
+	"math"
+
+	"srar/lib/ckpt"
+)
+
+// reference computes the model in float64, one sequence at a time, with plain
+// loops: a second writing of the formulas.
+type reference struct {
+	c ckpt.Config
+	w map[string][]float64
+}
+
+func newReference(c ckpt.Config, weights map[string][]float32) *reference {
+	r := &reference{c: c, w: map[string][]float64{}}
+	for name, w := range weights {
+		v := make([]float64, len(w))
+		for i, x := range w {
+			v[i] = float64(x)
+		}
+		r.w[name] = v
+	}
+	return r
+}
+
+func (r *reference) norm(x, w []float64) []float64 {
+	sum := 0.0
+	for _, v := range x {
+		sum += v * v
+	}
+	s := 1 / math.Sqrt(sum/float64(len(x))+r.c.RMSNormEps)
+	y := make([]float64, len(x))
+	for i := range x {
+		y[i] = x[i] * s * w[i]
+	}
+	return y
+}
+
+func times(w, x []float64) []float64 {
+	y := make([]float64, len(w)/len(x))
+	for o := range y {
+		for i, v := range x {
+			y[o] += w[o*len(x)+i] * v
+		}
+	}
+	return y
+}
+
+func addTo(x, y []float64) {
+	for i := range x {
+		x[i] += y[i]
+	}
+}
+
+// rotated normalises and rotates one head of q or k.
+func (r *reference) rotated(x []float64, w []float64, pos int) []float64 {
+	if r.c.QKNorm {
+		x = r.norm(x, w)
+	}
+	half := len(x) / 2
+	y := make([]float64, len(x))
+	for i := range half {
+		angle := float64(pos) * math.Pow(r.c.RopeTheta, -float64(2*i)/float64(len(x)))
+		sin, cos := math.Sincos(angle)
+		y[i], y[i+half] = x[i]*cos-x[i+half]*sin, x[i+half]*cos+x[i]*sin
+	}
+	return y
+}
+
+// logits returns the logits after each token.
+func (r *reference) logits(ids []int32) [][]float64 {
+	c, d := r.c, r.c.Hidden
+	x := make([][]float64, len(ids))
+	for i, id := range ids {
+		x[i] = append([]float64(nil), r.w["model.embed_tokens.weight"][int(id)*d:][:d]...)
+	}
+	for l := range c.Layers {
+		w := func(name string) []float64 { return r.w[fmt.Sprintf("model.layers.%d.%s.weight", l, name)] }
+		keys, values := make([][]float64, len(ids)), make([][]float64, len(ids)) // [G, C] of each position
+		for i := range ids {
+			h := r.norm(x[i], w("input_layernorm"))
+			q, k := times(w("self_attn.q_proj"), h), times(w("self_attn.k_proj"), h)
+			values[i] = times(w("self_attn.v_proj"), h)
+			for g := range c.KVHeads {
+				keys[i] = append(keys[i], r.rotated(k[g*c.HeadDim:][:c.HeadDim], w("self_attn.k_norm"), i)...)
+			}
+			var att []float64
+			for head := range c.Heads {
+				qh := r.rotated(q[head*c.HeadDim:][:c.HeadDim], w("self_attn.q_norm"), i)
+				at := head / (c.Heads / c.KVHeads) * c.HeadDim
+				p, sum := make([]float64, i+1), 0.0
+				for j := range p {
+					for e, v := range qh {
+						p[j] += v * keys[j][at+e]
+					}
+					p[j] = math.Exp(p[j] / math.Sqrt(float64(c.HeadDim)))
+					sum += p[j]
+				}
+				o := make([]float64, c.HeadDim)
+				for j := range p {
+					for e := range o {
+						o[e] += p[j] / sum * values[j][at+e]
+					}
+				}
+				att = append(att, o...)
+			}
+			addTo(x[i], times(w("self_attn.o_proj"), att))
+			h = r.norm(x[i], w("post_attention_layernorm"))
+			gate, up := times(w("mlp.gate_proj"), h), times(w("mlp.up_proj"), h)
+			for e, v := range gate {
+				gate[e] = v / (1 + math.Exp(-v)) * up[e]
+			}
+			addTo(x[i], times(w("mlp.down_proj"), gate))
+		}
+	}
+	head := r.w["model.embed_tokens.weight"]
+	if !c.Tied {
+		head = r.w["lm_head.weight"]
+	}
+	for i := range x {
+		x[i] = times(head, r.norm(x[i], r.w["model.norm.weight"]))
+	}
+	return x
+}
+
+// score returns log-probability and entropy of each response token.
+func (r *reference) score(row *Row) (logp, entropy []float64) {
+	if len(row.Tokens) == 0 {
+		return nil, nil
+	}
+	z := r.logits(append(append([]int32(nil), row.Prompt...), row.Tokens...))
+	for i, id := range row.Tokens {
+		at := z[len(row.Prompt)+i-1]
+		sum, mean := 0.0, 0.0
+		for _, v := range at {
+			e := math.Exp(v / float64(row.Temperature))
+			sum += e
+			mean += e * v / float64(row.Temperature)
+		}
+		logp = append(logp, at[id]/float64(row.Temperature)-math.Log(sum))
+		entropy = append(entropy, math.Log(sum)-mean/sum)
+	}
+	return logp, entropy
+}
+
+// loss returns the total loss of rows as the formulas of [Loss] have it.
+func (r *reference) loss(l *Loss, rows []Row) float64 {
+	total, tokens, longest := 0.0, 0, 0
+	for i := range rows {
+		row := &rows[i]
+		logp, entropy := r.score(row)
+		sum := 0.0
+		for k := range logp {
+			x := l.token(logp[k], float64(row.Old[k]), float64(row.Ref[k]), float64(row.Advantages[k]))
+			sum += x.loss - l.Entropy*entropy[k] + l.KL*x.kl
+		}
+		if l.Aggregate == "seq-mean-token-mean" {
+			sum /= float64(len(logp)) + 1e-8
+		}
+		total += sum
+		tokens += len(logp)
+		longest = max(longest, len(logp))
+	}
+	switch l.Aggregate {
+	case "token-mean":
+		return total / float64(tokens)
+	case "seq-mean-token-sum-norm":
+		return total / float64(len(rows)*longest)
+	}
+	return total / float64(len(rows))
+}
+
+// gradient returns the derivative of the loss by every stride-th weight of each
+// tensor from the first on, from central differences; NaN for the others.
+func (r *reference) gradient(l *Loss, rows []Row, first, stride int) map[string][]float64 {
+	const h = 1e-5
+	all := map[string][]float64{}
+	for name, w := range r.w {
+		g := make([]float64, len(w))
+		for i, x := range w {
+			if i%stride != first%stride {
+				g[i] = math.NaN()
+				continue
+			}
+			w[i] = x + h
+			up := r.loss(l, rows)
+			w[i] = x - h
+			g[i] = (up - r.loss(l, rows)) / (2 * h)
+			w[i] = x
+		}
+		all[name] = g
+	}
+	return all
+}

@@ -1,0 +1,148 @@
+package llm
+
+import (
+	"fmt"
+	"math"
+
+	"srar/lib/op"
+)
+
+// Row is a prompt with a response and what an update needs to know of it. The
+// slices are only read. Score takes no notice of Old, Ref and Advantages.
+type Row struct {
+	Prompt, Tokens []int32
+	// Temperature divides the logits of all its log-probabilities.
+	Temperature float32
+	// Old holds the log-probability of each token under the policy that sampled
+	// it; empty: those at the weights before a Trainer's first step.
+	Old []float32
+	// Ref holds the log-probabilities under a reference policy; needed only for a
+	// loss with KL.
+	Ref []float32
+	// Advantages holds the advantage of each token; not needed for nll.
+	Advantages []float32
+}
+
+// rowError says which row of a call is at fault.
+func rowError(i int, format string, args ...any) error {
+	return fmt.Errorf("row %d: %w", i, fmt.Errorf(format, args...))
+}
+
+// checkRow returns an error for a row that cannot be scored.
+func (m *Model) checkRow(i int, r *Row) error {
+	if len(r.Prompt) == 0 {
+		return rowError(i, "prompt without tokens")
+	}
+	for _, list := range [][]int32{r.Prompt, r.Tokens} {
+		for _, id := range list {
+			if id < 0 || int(id) >= m.cfg.Vocab {
+				return rowError(i, "token %d is not in a vocabulary of %d", id, m.cfg.Vocab)
+			}
+		}
+	}
+	if !(r.Temperature > 0) || math.IsInf(float64(r.Temperature), 0) {
+		return rowError(i, "temperature is %v", r.Temperature)
+	}
+	return nil
+}
+
+// microBatch is a run of rows in packed form. Response token k of all rows
+// together has id target[k] and is told by the logits after batch row at[k].
+type microBatch struct {
+	batch
+	lo     int     // index of the first row
+	first  []int   // of each row: its first response token; and the number of all
+	at     []int32 // [R]
+	target []int32
+	temp   []float32
+}
+
+// fill packs rows[lo:], as many as fit in limit tokens but at least one, and
+// returns the index after the last. The last token of a response is never fed:
+// nothing follows it.
+func (b *microBatch) fill(rows []Row, lo, limit int) int {
+	b.reset()
+	b.lo, b.first, b.at, b.target, b.temp = lo, append(b.first[:0], 0), b.at[:0], b.target[:0], b.temp[:0]
+	hi := lo
+	for ; hi < len(rows); hi++ {
+		r := &rows[hi]
+		n := max(len(r.Tokens)-1, 0)
+		if hi > lo && len(b.ids)+len(r.Prompt)+n > limit {
+			break
+		}
+		if len(r.Tokens) > 0 {
+			start := len(b.ids) + len(r.Prompt) - 1
+			b.add(0, r.Prompt, r.Tokens[:n])
+			for i := range r.Tokens {
+				b.at = append(b.at, int32(start+i))
+				b.temp = append(b.temp, r.Temperature)
+			}
+			b.target = append(b.target, r.Tokens...)
+		}
+		b.first = append(b.first, len(b.target))
+	}
+	return hi
+}
+
+// Score returns for each token of each response its log-probability under
+// softmax(logits / Temperature), given all that precedes it, and the entropy of
+// that distribution in nats. The bits of a row do not depend on its company.
+// Rows of a call are named in errors by their index.
+func (m *Model) Score(rows []Row) (logp, entropy [][]float32, err error) {
+	for i := range rows {
+		if err := m.checkRow(i, &rows[i]); err != nil {
+			return nil, nil, fmt.Errorf("score: %w", err)
+		}
+	}
+	total := 0
+	for i := range rows {
+		total += len(rows[i].Tokens)
+	}
+	l, e := make([]float32, total), make([]float32, total)
+	var b microBatch
+	for lo := 0; lo < len(rows); {
+		hi := b.fill(rows, lo, m.MicroTokens)
+		n := len(b.target)
+		if n > 0 {
+			m.scoreBatch(&b, l[:n], e[:n])
+		}
+		for i := lo; i < hi; i++ {
+			n := len(rows[i].Tokens)
+			for t := range n {
+				if !finite(l[t]) || !finite(e[t]) {
+					return nil, nil, fmt.Errorf("score: %w", rowError(i, "token %d: log-probability is %v, entropy %v", t, l[t], e[t]))
+				}
+			}
+			logp, entropy = append(logp, l[:n:n]), append(entropy, e[:n:n])
+			l, e = l[n:], e[n:]
+		}
+		lo = hi
+	}
+	return logp, entropy, nil
+}
+
+// scoreBatch writes the log-probabilities and entropies [R] of a micro-batch.
+func (m *Model) scoreBatch(b *microBatch, logp, entropy []float32) {
+	_, hidden := m.last(m.forward(&b.batch), b.at)
+	m.eachLogits(hidden, len(b.at), func(z op.Buf, lo, hi int) {
+		m.be.LogProb(logp[lo:hi], entropy[lo:hi], z, b.target[lo:hi], b.temp[lo:hi], hi-lo, m.cfg.Vocab)
+	})
+}
+
+// Difference returns the mean and the largest distance between two sets of
+// log-probabilities of the same tokens; rows that are empty in one of them do
+// not count.
+func Difference(a, b [][]float32) (mean, largest float64) {
+	var s totals
+	for i := range a {
+		if len(a[i]) == 0 || len(b[i]) == 0 {
+			continue
+		}
+		for t := range a[i] {
+			s.compare(float64(a[i][t]), float64(b[i][t]))
+		}
+	}
+	return s.diffSum / max(float64(s.diffTokens), 1), s.diffMax
+}
+
+func finite(x float32) bool { return x-x == 0 }
