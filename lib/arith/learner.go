@@ -23,12 +23,12 @@ var habits = [...]struct {
 	words string
 	rate  int
 }{
-	byOrder:   {"Works left to right", 40},
-	byBracket: {"Ignores the bracket", 60},
-	byWord:    {"Takes the wrong operation", 40},
-	byUnit:    {"Takes the wrong unit", 55},
-	byPercent: {"Takes the percent as a number", 30},
-	byShare:   {"Adds the part", 35},
+	byOrder:   {"Works left to right", 50},
+	byBracket: {"Ignores the bracket", 70},
+	byWord:    {"Takes the wrong operation", 50},
+	byUnit:    {"Takes the wrong unit", 65},
+	byPercent: {"Takes the percent as a number", 40},
+	byShare:   {"Adds the part", 45},
 }
 
 func (h habit) words() string { return habits[h].words }

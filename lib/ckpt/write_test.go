@@ -36,79 +36,84 @@ func TestWrite(t *testing.T) {
 	kept := map[string]string{
 		"NOTICE.md": "carried over\r\n\xff\x00", "tokenizer.json": "{}", "sub/deep/x.bin": "\x00", "adapter.safetensors": "not ours", ".hidden": "",
 	}
-	for _, d := range []DType{F32, BF16, F16} {
-		for _, shards := range []int{1, 3} {
-			for _, copied := range []bool{false, true} {
-				t.Run(d.String(), func(t *testing.T) {
-					dir := makeTiny(t, tiny, d, kept)
-					if copied { // the parent stores its tied head twice
-						list := arrays(tiny, d, 1)
-						list = append(list, Array{headName, d, list[0].Shape, list[0].Data})
-						require.NoError(t, os.Remove(filepath.Join(dir, weightsFile)))
-						require.NoError(t, writeTensors(filepath.Join(dir, weightsFile), list))
-					}
-					if shards > 1 {
-						for name, text := range kept {
-							require.NoError(t, os.RemoveAll(filepath.Join(dir, name)), text)
-						}
-						require.NoError(t, os.RemoveAll(filepath.Join(dir, "sub")))
-						dir = shard(t, dir, shards)
-					}
-					before := content(t, dir)
-					c := open(t, dir)
-					u := update(t, c)
-					u.Files = map[string][]byte{"NOTICE.md": []byte("new"), "metrics": []byte("1")}
-					beside := t.TempDir()
-					out := filepath.Join(beside, "a", "M1")
-					require.NoError(t, Write(out, u))
-					require.Equal(t, before, content(t, dir), "the parent is as it was")
-					require.Equal(t, []string{"M1"}, names(t, filepath.Dir(out)))
-
-					after := content(t, out)
-					for name := range before {
-						if name != "NOTICE.md" && (filepath.Ext(name) != ".safetensors" || name == "adapter.safetensors") {
-							require.Equal(t, before[name], after[name], name)
-						}
-						require.Contains(t, after, name)
-					}
-					require.Subset(t, append(slices.Collect(maps.Keys(before)), metaFile, optimizerFile, "NOTICE.md", "metrics"), slices.Collect(maps.Keys(after)))
-					require.Equal(t, "new", after["NOTICE.md"])
-					require.Equal(t, "1", after["metrics"])
-
-					e := open(t, out)
-					require.Equal(t, c.Names(), e.Names())
-					require.Equal(t, u.Meta.Step, e.Step())
-					require.Equal(t, u.Meta.Made, e.Meta().Made)
-					opt, err := e.Optimizer()
-					require.NoError(t, err)
-					defer opt.Close()
-					got := floats(t, e)
-					for _, p := range tiny.Parameters() {
-						was, err := c.Tensor(p.Name)
-						require.NoError(t, err)
-						is, err := e.Tensor(p.Name)
-						require.NoError(t, err)
-						require.Equal(t, was.DType, is.DType)
-						for i, x := range u.Weights[p.Name] {
-							require.Equal(t, rounded(t, x, d), got[p.Name][i])
-						}
-						stored(t, opt, p.Name+".m", u.M[p.Name])
-						stored(t, opt, p.Name+".v", u.V[p.Name])
-						if d != F32 {
-							stored(t, opt, p.Name, u.Weights[p.Name])
-						}
-					}
-					require.Len(t, opt.Names(), map[bool]int{true: 2, false: 3}[d == F32]*len(tiny.Parameters()))
-					if copied {
-						require.Equal(t, got[embedName], got[headName], "the copy of the tied head follows")
-					}
-
-					again := filepath.Join(t.TempDir(), "M1")
-					require.NoError(t, Write(again, u))
-					require.Equal(t, after, content(t, again), "writing is deterministic")
-				})
+	for _, tc := range []struct {
+		name   string
+		d      DType
+		shards int
+		copied bool // the parent stores its tied head twice
+	}{
+		{"one file", F32, 1, false}, {"shards and copied head", F32, 3, true}, {"bfloat16 and copied head", BF16, 1, true},
+		{"bfloat16 shards", BF16, 3, false}, {"float16", F16, 1, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d, shards := tc.d, tc.shards
+			dir := makeTiny(t, tiny, d, kept)
+			if tc.copied {
+				list := arrays(tiny, d, 1)
+				list = append(list, Array{headName, d, list[0].Shape, list[0].Data})
+				require.NoError(t, os.Remove(filepath.Join(dir, weightsFile)))
+				require.NoError(t, writeTensors(filepath.Join(dir, weightsFile), list))
 			}
-		}
+			if shards > 1 {
+				for name, text := range kept {
+					require.NoError(t, os.RemoveAll(filepath.Join(dir, name)), text)
+				}
+				require.NoError(t, os.RemoveAll(filepath.Join(dir, "sub")))
+				dir = shard(t, dir, shards)
+			}
+			before := content(t, dir)
+			c := open(t, dir)
+			u := update(t, c)
+			u.Files = map[string][]byte{"NOTICE.md": []byte("new"), "metrics": []byte("1")}
+			beside := t.TempDir()
+			out := filepath.Join(beside, "a", "M1")
+			require.NoError(t, Write(out, u))
+			require.Equal(t, before, content(t, dir), "the parent is as it was")
+			require.Equal(t, []string{"M1"}, names(t, filepath.Dir(out)))
+
+			after := content(t, out)
+			for name := range before {
+				if name != "NOTICE.md" && (filepath.Ext(name) != ".safetensors" || name == "adapter.safetensors") {
+					require.Equal(t, before[name], after[name], name)
+				}
+				require.Contains(t, after, name)
+			}
+			require.Subset(t, append(slices.Collect(maps.Keys(before)), metaFile, optimizerFile, "NOTICE.md", "metrics"), slices.Collect(maps.Keys(after)))
+			require.Equal(t, "new", after["NOTICE.md"])
+			require.Equal(t, "1", after["metrics"])
+
+			e := open(t, out)
+			require.Equal(t, c.Names(), e.Names())
+			require.Equal(t, u.Meta.Step, e.Step())
+			require.Equal(t, u.Meta.Made, e.Meta().Made)
+			opt, err := e.Optimizer()
+			require.NoError(t, err)
+			defer opt.Close()
+			got := floats(t, e)
+			for _, p := range tiny.Parameters() {
+				was, err := c.Tensor(p.Name)
+				require.NoError(t, err)
+				is, err := e.Tensor(p.Name)
+				require.NoError(t, err)
+				require.Equal(t, was.DType, is.DType)
+				for i, x := range u.Weights[p.Name] {
+					require.Equal(t, rounded(t, x, d), got[p.Name][i])
+				}
+				stored(t, opt, p.Name+".m", u.M[p.Name])
+				stored(t, opt, p.Name+".v", u.V[p.Name])
+				if d != F32 {
+					stored(t, opt, p.Name, u.Weights[p.Name])
+				}
+			}
+			require.Len(t, opt.Names(), map[bool]int{true: 2, false: 3}[d == F32]*len(tiny.Parameters()))
+			if tc.copied {
+				require.Equal(t, got[embedName], got[headName], "the copy of the tied head follows")
+			}
+
+			again := filepath.Join(t.TempDir(), "M1")
+			require.NoError(t, Write(again, u))
+			require.Equal(t, after, content(t, again), "writing is deterministic")
+		})
 	}
 }
 
@@ -227,6 +232,11 @@ func TestLinks(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(dir, "loop")))
 	require.NoError(t, os.Symlink(os.DevNull, filepath.Join(dir, "null")))
 	require.ErrorContains(t, Write(filepath.Join(t.TempDir(), "M1"), Update{Parent: c}), "neither file nor directory")
+
+	require.NoError(t, os.Remove(filepath.Join(dir, weightsFile)))
+	require.NoError(t, os.Symlink(os.DevNull, filepath.Join(dir, weightsFile)))
+	_, err = Open(dir)
+	require.ErrorContains(t, err, "model.safetensors is no file that can be mapped")
 }
 
 // TestCut: a file that is cut while it is mapped is an error wherever it is read.

@@ -4,10 +4,10 @@ package op
 // span each: dk and dv are chains over the query heads that share it and, for
 // each of them, over the query rows.
 type attentionGrad struct {
-	dq, dk, dv, do_, q, k, v, o []float32
-	seq                         []Span
-	h, g, c                     int
-	items                       []item
+	dq, dk, dv, dout, q, k, v, o []float32
+	seq                          []Span
+	h, g, c                      int
+	items                        []item
 }
 
 func (c *cpu) AttentionGrad(dq, dk, dv, do, q, k, v, o Buf, seq []Span, h, g, size int) {
@@ -62,7 +62,7 @@ func (a *attentionGrad) item(t *thread, it item) {
 			seen := i0 + m // keys of the last row of the block
 			w := panels(seen) * panel
 			row := ((base+i0)*a.h + h) * c
-			q, do := a.q[row:], a.do_[row:]
+			q, do := a.q[row:], a.dout[row:]
 			t.multiply(product{m: m, n: w, k: c, a: q, ai: qi, al: 1, b: keys, bp: c * panel, bl: panel, c: p, ci: w})
 			t.multiply(product{m: m, n: w, k: c, a: do, ai: qi, al: 1, b: values, bp: c * panel, bl: panel, c: d, ci: w})
 			for i := range m {

@@ -8,6 +8,11 @@
 // decode. So the log-probabilities that a rollout reports are those that the
 // update computes.
 //
+// Products take denormal operands and results as zeros of their sign (FTZ and
+// DAZ). Everything else is rounded operation by operation, in the order that
+// vector.go spells out, and flushes nothing. Reductions along a row have 16 lanes,
+// element i in lane i mod 16, added as a tree; reductions over rows go row by row.
+//
 // Legend of shapes, all row-major: N tokens of a packed batch (sequences one
 // after another, no padding), D hidden size, H query heads, G key/value heads,
 // C head size, F intermediate size, V vocabulary.
@@ -62,16 +67,20 @@ type AdamW struct {
 	Step                         int64   // 1 for the first
 }
 
-// Backend runs operators on memory that it owns. Methods panic on shapes that
-// do not fit: that is the caller's mistake. All operators may use every
-// thread of the backend; calls on one Backend must not overlap.
+// Backend runs operators on memory that it owns. Methods panic on shapes and
+// indices that do not fit: that is the caller's mistake. All operators may use
+// every thread of the backend; calls on one Backend must not overlap. Outputs
+// must not overlap inputs unless an operator says that it works in place. A value
+// that is not finite spoils what depends on it, and may spoil other rows of its
+// own sequence in attention; nothing traps.
 type Backend interface {
 	// Name names device and tier, such as "cpu/avx512".
 	Name() string
 	// Close gives the memory and threads back.
 	Close()
 
-	// New returns n zeroed float32; Free gives them back at once.
+	// New returns n zeroed float32; Free gives them back at once, and panics unless b
+	// is the whole of what New returned.
 	New(n int) Buf
 	Free(b Buf)
 	// Write copies src to the start of dst, Read src to dst.
@@ -82,7 +91,7 @@ type Backend interface {
 	Copy(dst, src Buf)
 	Add(dst, src Buf)
 
-	// Pack prepares w [out, in]; Repack does so again after w changed.
+	// Pack prepares w [out, in] until Close; Repack does so again after w changed.
 	Pack(w Buf, out, in int) Weight
 	Repack(w Weight)
 
@@ -137,8 +146,9 @@ type Backend interface {
 	// AttentionGrad writes dq [N, H, C], dk and dv [N, G, C].
 	AttentionGrad(dq, dk, dv, do, q, k, v, o Buf, seq []Span, h, g, c int)
 
-	// LogProb reads logits [n, V], divides by temp[i] and writes the log-probability
-	// of id[i] and the entropy of the distribution (entropy may be nil).
+	// LogProb reads logits [n, V], divides row i by temp[i] > 0 and writes the
+	// log-probability of ids[i] and the entropy of the distribution, both natural
+	// logarithms (entropy may be nil).
 	LogProb(logp, entropy []float32, logits Buf, ids []int32, temp []float32, n, v int)
 	// LogProbGrad replaces logits [n, V] by the gradient of
 	// Σ_i dlogp[i]·logp[i] + dentropy[i]·entropy[i] (dentropy may be nil).

@@ -61,3 +61,39 @@ func BenchmarkMatMul(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRowFunctions reports the nanoseconds an element takes in the first
+// cache.
+func BenchmarkRowFunctions(b *testing.B) {
+	const n = 1024
+	r := newNoise(1)
+	var x [5][]float32
+	for i := range x {
+		x[i] = aligned(n)
+		copy(x[i], r.floats(n))
+	}
+	a := AdamW{LR: 1e-9, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Scale: 1, Step: 10}.scalars()
+	for _, tier := range runnable() {
+		for _, f := range []struct {
+			name string
+			run  func()
+		}{
+			{"softmax", func() { tier.softmax(x[0], n, 0.25) }},
+			{"swiGLU", func() { tier.swiGLU(x[0], x[1], x[2]) }},
+			{"swiGLUGrad", func() { tier.swiGLUGrad(x[0], x[4], x[1], x[2], x[3]) }},
+			{"norm", func() { tier.norm(x[0], x[1], x[2], 1e-6) }},
+			{"normGrad", func() { tier.normGrad(x[0], x[1], x[2], x[3], 1e-6) }},
+			{"logSum", func() { tier.logSum(x[1], 1) }},
+			{"adamW", func() { tier.adamW(x[0], x[1], x[2], x[4], &a) }},
+			{"pack", func() { tier.pack(x[0], x[1], n/panel, panel, n/panel) }},
+		} {
+			b.Run(tier.name+"/"+f.name, func(b *testing.B) {
+				clear(x[4])
+				for b.Loop() {
+					f.run()
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/element")
+			})
+		}
+	}
+}

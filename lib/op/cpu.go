@@ -21,18 +21,7 @@ type thread struct {
 	tier    *tier
 	scratch arena
 	product product
-	edge    edge
 }
-
-// edge is room for a tile of a product whose columns do not fill the lanes of a
-// kernel without masks, and for those rows of its right operand, 15 at most,
-// whose lanes would reach beyond the end of memory.
-type edge struct {
-	c [edgeRows * edgeWidth]float32
-	b [(edgeWidth - 1) * edgeWidth]float32
-}
-
-const edgeRows, edgeWidth = 6, 16
 
 // jobs holds the argument records of the operators, so that a call allocates
 // nothing.

@@ -53,7 +53,7 @@ func (a AdamW) scalars() adamScalars {
 	t := float64(a.Step)
 	return adamScalars{
 		scale: float32(a.Scale),
-		keep:  float32(1 - a.LR*a.Decay),
+		keep:  float32(1 - float64(a.LR*a.Decay)),
 		lerp:  float32(1 - a.Beta1),
 		beta2: float32(a.Beta2),
 		grow:  float32(1 - a.Beta2),

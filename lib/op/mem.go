@@ -47,7 +47,7 @@ func (h *heap) get(n int, clean bool) []float32 {
 		b = aligned(k)
 	}
 	h.live[&b[0]] = k
-	return b[:n]
+	return b[:n:n]
 }
 
 // put takes b back, which get returned.

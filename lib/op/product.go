@@ -52,14 +52,14 @@ func (p *product) check() bool {
 func (t *thread) multiply(p product) {
 	if p.check() {
 		t.product = p // a record that stays, so that the call allocates nothing
-		t.tier.product(t, &t.product, 0, p.m, 0, p.panels())
+		t.tier.product(&t.product, 0, p.m, 0, p.panels())
 	}
 }
 
 // productGeneric is the definition of the matrix product: every element is one
 // chain c = fma(a, b, c) over ascending l, from +0 or from the stored c, with
 // denormal operands and results taken as zeros.
-func productGeneric(_ *thread, p *product, i0, i1, j0, j1 int) {
+func productGeneric(p *product, i0, i1, j0, j1 int) {
 	for j := j0; j < j1; j++ {
 		w := min(panel, p.n-j*panel)
 		b := p.b[j*p.bp:]
@@ -123,7 +123,7 @@ func (j *cut) do(t *thread, lo, hi int) {
 		_, r1 := part(j.m, j.tiles, t1-1)
 		p0, p1 := part(j.panels(), j.panelGroups, i%j.panelGroups)
 		if j.al == 1 || j.k*j.al <= spread || p1-p0 < 4 {
-			t.tier.product(t, &j.product, r0, r1, p0, p1)
+			t.tier.product(&j.product, r0, r1, p0, p1)
 			continue
 		}
 		// A transposed: its rows r0 to r1 as [k, r1-r0].
@@ -134,7 +134,7 @@ func (j *cut) do(t *thread, lo, hi int) {
 		for l := range p.k {
 			copy(p.a[l*m:][:m], j.a[r0+l*j.al:])
 		}
-		t.tier.product(t, p, 0, m, p0, p1)
+		t.tier.product(p, 0, m, p0, p1)
 	}
 }
 

@@ -30,12 +30,12 @@ type column struct {
 }
 
 // rows runs kernels over rows [i0, i1) of one column, in tiles of nearly equal
-// height, k steps from step l on.
-func (p *product) rows(kernels []tileFunc, i0, i1 int, col column, l, k int, add bool) {
+// height.
+func (p *product) rows(kernels []tileFunc, i0, i1 int, col column) {
 	tiles := (i1 - i0 + len(kernels) - 2) / (len(kernels) - 1)
 	low, higher := (i1-i0)/tiles, (i1-i0)%tiles // so many tiles have one row more
 	flag := 0
-	if add {
+	if p.add {
 		flag = 1
 	}
 	for i := i0; i < i1; {
@@ -43,8 +43,8 @@ func (p *product) rows(kernels []tileFunc, i0, i1 int, col column, l, k int, add
 		if higher > 0 {
 			height, blocks = low+1, higher
 		}
-		blocks = min(blocks, max(1, longest/(height*panel*k)))
-		kernels[height](k, blocks, &p.a[i*p.ai+l*p.al], 4*p.ai, 4*p.al, &p.b[col.b+l*p.bl], 4*p.bl,
+		blocks = min(blocks, max(1, longest/(height*panel*p.k)))
+		kernels[height](p.k, blocks, &p.a[i*p.ai], 4*p.ai, 4*p.al, &p.b[col.b], 4*p.bl,
 			&p.c[i*p.ci+col.at], 4*p.ci, flag, col.mask)
 		i += height * blocks
 		tiles -= blocks
@@ -55,57 +55,83 @@ func (p *product) rows(kernels []tileFunc, i0, i1 int, col column, l, k int, add
 }
 
 // product512 is the product with AVX-512.
-func product512(_ *thread, p *product, i0, i1, j0, j1 int) {
+func product512(p *product, i0, i1, j0, j1 int) {
 	for j := j0; j < j1; j++ {
 		w := min(panel, p.n-j*panel)
 		col := column{j * panel, j * p.bp, 1<<w - 1}
-		p.rows(tiles512[(w-1)/16][:], i0, i1, col, 0, p.k, p.add)
+		p.rows(tiles512[(w-1)/16][:], i0, i1, col)
 	}
 }
 
-// product256 is the product with AVX2. Its kernels read and write 16 columns.
-func product256(t *thread, p *product, i0, i1, j0, j1 int) {
-	const width = edgeWidth
-	for at := j0 * panel; at < min(j1*panel, p.n); at += width {
+// width256 is the number of columns that the kernels of AVX2, which have no
+// masks, read and write.
+const width256 = 16
+
+// product256 is the product with AVX2.
+func product256(p *product, i0, i1, j0, j1 int) {
+	for at := j0 * panel; at < min(j1*panel, p.n); at += width256 {
 		col := column{at: at, b: at/panel*p.bp + at%panel}
-		if w := p.n - at; w < width {
-			p.edge256(&t.edge, i0, i1, col, w)
+		if w := p.n - at; w < width256 {
+			p.edge256(i0, i1, col, w)
 			continue
 		}
-		p.rows(tiles256[:], i0, i1, col, 0, p.k, p.add)
+		p.rows(tiles256[:], i0, i1, col)
 	}
 }
 
-// edge256 computes the last w < 16 columns of rows [i0, i1): in a tile of its
-// own, and with a copy of the last rows of B if those end at the end of memory.
-func (p *product) edge256(e *edge, i0, i1 int, col column, w int) {
-	const width = edgeWidth
+// edge256 computes the last w < 16 columns of rows [i0, i1): into a tile of its
+// own, and from a copy of those rows of B, 15 at most, whose lanes would reach
+// beyond the end of memory.
+func (p *product) edge256(i0, i1 int, col column, w int) {
+	const rows = len(tiles256) - 1
+	var c [rows * width256]float32
+	var b [(width256 - 1) * width256]float32
 	whole := p.k // rows of B that can be read in full width
-	if over := col.b + (p.k-1)*p.bl + width - len(p.b); over > 0 {
+	if over := col.b + (p.k-1)*p.bl + width256 - len(p.b); over > 0 {
 		whole -= min(p.k, (over+p.bl-1)/p.bl)
 	}
 	for l := whole; l < p.k; l++ {
-		copy(e.b[(l-whole)*width:], p.b[col.b+l*p.bl:][:w])
+		copy(b[(l-whole)*width256:], p.b[col.b+l*p.bl:][:w])
 	}
-	for i := i0; i < i1; i += edgeRows {
-		m := min(edgeRows, i1-i)
+	for i := i0; i < i1; i += rows {
+		m := min(rows, i1-i)
 		flag := 0
 		if p.add {
 			flag = 1
 			for r := range m {
-				copy(e.c[r*width:], p.c[(i+r)*p.ci+col.at:][:w])
+				copy(c[r*width256:], p.c[(i+r)*p.ci+col.at:][:w])
 			}
 		}
 		a := p.a[i*p.ai:]
 		if whole > 0 {
-			tiles256[m](whole, 1, &a[0], 4*p.ai, 4*p.al, &p.b[col.b], 4*p.bl, &e.c[0], 4*width, flag, 0)
+			tile256(m, whole, &a[0], 4*p.ai, 4*p.al, &p.b[col.b], 4*p.bl, &c[0], flag)
 			flag = 1
 		}
 		if whole < p.k {
-			tiles256[m](p.k-whole, 1, &a[whole*p.al], 4*p.ai, 4*p.al, &e.b[0], 4*width, &e.c[0], 4*width, flag, 0)
+			tile256(m, p.k-whole, &a[whole*p.al], 4*p.ai, 4*p.al, &b[0], 4*width256, &c[0], flag)
 		}
 		for r := range m {
-			copy(p.c[(i+r)*p.ci+col.at:][:w], e.c[r*width:])
+			copy(p.c[(i+r)*p.ci+col.at:][:w], c[r*width256:])
 		}
+	}
+}
+
+// tile256 computes one tile c [m, 16]. It names the kernels, so that the compiler
+// knows that they keep no pointer and leaves c on the stack.
+func tile256(m, k int, a *float32, ai, al int, b *float32, bl int, c *float32, add int) {
+	const ci = 4 * width256
+	switch m {
+	case 1:
+		tile256x1(k, 1, a, ai, al, b, bl, c, ci, add, 0)
+	case 2:
+		tile256x2(k, 1, a, ai, al, b, bl, c, ci, add, 0)
+	case 3:
+		tile256x3(k, 1, a, ai, al, b, bl, c, ci, add, 0)
+	case 4:
+		tile256x4(k, 1, a, ai, al, b, bl, c, ci, add, 0)
+	case 5:
+		tile256x5(k, 1, a, ai, al, b, bl, c, ci, add, 0)
+	case 6:
+		tile256x6(k, 1, a, ai, al, b, bl, c, ci, add, 0)
 	}
 }

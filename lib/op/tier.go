@@ -12,7 +12,7 @@ type tier struct {
 	// rows is the height of the largest tile of a product.
 	rows int
 	// product computes rows [i0, i1) and panels [j0, j1) of p.
-	product func(t *thread, p *product, i0, i1, j0, j1 int)
+	product func(p *product, i0, i1, j0, j1 int)
 	// What follows is described at the plain form.
 	pack       func(dst, x []float32, ld, w, n int)
 	softmax    func(x []float32, n int, scale float32) float32

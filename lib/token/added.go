@@ -129,7 +129,9 @@ func (m *matcher) find(text string, blocked func(lo, hi int) bool, visit func(lo
 			continue
 		}
 		if a.LStrip {
-			lo = max(len(strings.TrimRightFunc(text[:lo], unicode.IsSpace)), done)
+			if done < lo { // not what the match before took
+				lo = done + len(strings.TrimRightFunc(text[done:lo], unicode.IsSpace))
+			}
 		}
 		if a.RStrip {
 			hi = len(text) - len(strings.TrimLeftFunc(text[hi:], unicode.IsSpace))

@@ -5,10 +5,10 @@ import "unicode/utf8"
 // The alphabet of byte-level BPE writes each byte as a printable character:
 // printable Latin-1 as itself, the 68 others as U+0100 and on (GPT-2's table).
 
-// letterOf[b] is the character of byte b; byteOf[c] the byte of character c, or -1.
-var letterOf, byteOf = alphabet()
+// byteOf[c] is the byte that character c stands for, or -1.
+var byteOf = alphabet()
 
-func alphabet() (letters [256]rune, bytes [256 + 68]int16) {
+func alphabet() (bytes [256 + 68]int16) {
 	for i := range bytes {
 		bytes[i] = -1
 	}
@@ -19,9 +19,9 @@ func alphabet() (letters [256]rune, bytes [256 + 68]int16) {
 			c = next
 			next++
 		}
-		letters[b], bytes[c] = c, int16(b)
+		bytes[c] = int16(b)
 	}
-	return letters, bytes
+	return bytes
 }
 
 // appendBytes appends the bytes that the characters of s stand for; ok is

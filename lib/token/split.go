@@ -67,7 +67,7 @@ func parseSplit(p part, last bool) (splitter, error) {
 	case "ByteLevel":
 		switch {
 		case p.AddPrefixSpace == nil || *p.AddPrefixSpace: // true is the format's default
-			return nil, errors.New("ByteLevel with add_prefix_space is not supported")
+			return nil, errors.New("type \"ByteLevel\" with add_prefix_space is not supported")
 		case p.UseRegex == nil || *p.UseRegex:
 			return splitGPT2, nil
 		}
@@ -84,7 +84,7 @@ func parseSplit(p part, last bool) (splitter, error) {
 // Removed and invert, keep the matches only.
 func parsePattern(p part) (splitter, error) {
 	if p.Behavior != "Isolated" && p.Behavior != "Removed" || p.Behavior == "Removed" != p.Invert {
-		return nil, fmt.Errorf("Split with behavior %q and invert %v is not supported; Isolated is", p.Behavior, p.Invert)
+		return nil, fmt.Errorf("type \"Split\" with behavior %q and invert %v is not supported; Isolated is", p.Behavior, p.Invert)
 	}
 	var pattern string
 	switch {
@@ -93,7 +93,7 @@ func parsePattern(p part) (splitter, error) {
 	case p.Pattern.String != nil:
 		pattern = regexp2.Escape(*p.Pattern.String)
 	default:
-		return nil, errors.New("Split has no pattern")
+		return nil, errors.New("type \"Split\" has no pattern")
 	}
 	switch pattern { // these match every character, so nothing is dropped
 	case gpt2Pattern:
@@ -111,7 +111,9 @@ func parsePattern(p part) (splitter, error) {
 }
 
 // splitRegexp cuts at every match; what lies between two matches is a word
-// too, unless it is dropped.
+// too, unless it is dropped. Classes such as \p{L} are those of the standard
+// library's Unicode version here, not those of the reference. Matching
+// backtracks without a limit, as the reference does.
 func splitRegexp(re *regexp2.Regexp, drop bool) splitter {
 	return func(s string, lo, hi int, visit func(lo, hi int)) {
 		matches, err := re.FindAllStringIndex(s[lo:hi], -1)

@@ -18,6 +18,7 @@ import (
 type Input struct {
 	r      *stream.Reader
 	schema *stream.Schema
+	stdin  io.Closer // where the input is standard input
 	n      int
 }
 
@@ -28,7 +29,11 @@ func (t *Tool) Input(kind *rows.Kind) (*Input, error) {
 		if f, ok := t.Stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 			return nil, WithHint(Usagef("standard input is a terminal"), "give -i FILE, or connect a pipe")
 		}
-		return t.input(stream.NewReader(t.Stdin, "stdin", stream.Limits{}), kind)
+		in, err := t.input(stream.NewReader(t.Stdin, "stdin", stream.Limits{}), kind)
+		if err == nil {
+			in.stdin, _ = t.Stdin.(io.Closer)
+		}
+		return in, err
 	}
 	return t.OpenInput(t.inPath, kind)
 }
@@ -43,19 +48,16 @@ func (t *Tool) OpenInput(path string, kind *rows.Kind) (*Input, error) {
 }
 
 func (t *Tool) input(r *stream.Reader, kind *rows.Kind) (*Input, error) {
-	in := &Input{r: r}
-	t.inputs = append(t.inputs, in)
 	s, err := r.Schema()
 	if err != nil {
 		return nil, err
 	}
-	in.schema = s
 	if kind != nil {
 		if err := kind.Fits(s); err != nil {
 			return nil, Inputf("%w", err)
 		}
 	}
-	return in, nil
+	return &Input{r: r, schema: s}, nil
 }
 
 // Schema returns the schema of the stream.
@@ -76,10 +78,15 @@ func (in *Input) Index() int { return in.n - 1 }
 // Digest returns the digest of all bytes read so far.
 func (in *Input) Digest() string { return in.r.Digest() }
 
-func (in *Input) close() { in.r.Close() }
-
-// Close closes the input before its end: the producer upstream stops.
-func (in *Input) Close() error { return in.r.Close() }
+// Close closes the input before its end: the producer upstream stops. It must
+// not overlap with Next.
+func (in *Input) Close() error {
+	err := in.r.Close()
+	if in.stdin != nil {
+		err = errors.Join(err, in.stdin.Close())
+	}
+	return err
+}
 
 // Output is the stream of rows that a command writes: to -o or standard
 // output, and to the file of --save.

@@ -63,7 +63,6 @@ type Tool struct {
 	threads int
 	entry   stream.Entry
 	plumb   map[string]bool // flags that do not belong into the history
-	inputs  []*Input
 	outputs []*Output
 }
 
@@ -263,12 +262,9 @@ func (t *Tool) recorded() []string {
 func (t *Tool) Entry() stream.Entry { return t.entry }
 
 // end completes or drops the outputs, says what went wrong and returns the
-// exit code.
+// exit code. Inputs close with the process: a goroutine may still wait on one.
 func (t *Tool) end(err error, sig os.Signal) int {
 	t.voice.stop()
-	for _, in := range t.inputs {
-		in.close()
-	}
 	if sig == nil && (err == nil || errors.Is(err, stream.ErrClosed)) {
 		if err = t.complete(); err == nil {
 			return 0

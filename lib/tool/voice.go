@@ -19,12 +19,12 @@ type voice struct {
 	json   bool
 	broken error // a mistake in the flags, found before the run
 
-	mu     sync.Mutex
-	w      io.Writer
-	tty    bool
-	bar    bool // the cursor stands behind a progress line
-	ticker *time.Ticker
-	ended  chan struct{}
+	mu    sync.Mutex
+	w     io.Writer
+	tty   bool
+	bar   bool          // the cursor stands behind a progress line
+	end   chan struct{} // asks the progress line to end; nil without one
+	ended chan struct{} // says that it has
 }
 
 func newVoice(name string, f *os.File) *voice {
@@ -94,14 +94,17 @@ func (t *Tool) Progress(line func() string) {
 	if v.tty && !v.json {
 		every = 200 * time.Millisecond
 	}
-	v.ticker = time.NewTicker(every)
+	v.end = make(chan struct{})
 	v.ended = make(chan struct{})
 	go func() {
+		defer close(v.ended)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
 		for {
 			select {
-			case <-v.ended:
+			case <-v.end:
 				return
-			case <-v.ticker.C:
+			case <-tick.C:
 			}
 			text := line()
 			if !v.tty || v.json {
@@ -118,10 +121,10 @@ func (t *Tool) Progress(line func() string) {
 
 // stop ends the progress line.
 func (v *voice) stop() {
-	if v.ticker != nil {
-		v.ticker.Stop()
-		close(v.ended)
-		v.ticker = nil
+	if v.end != nil {
+		close(v.end)
+		<-v.ended
+		v.end = nil
 	}
 	v.mu.Lock()
 	v.clear()

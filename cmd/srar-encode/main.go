@@ -1,0 +1,46 @@
+// Srar-encode turns texts that already exist into rollouts, to judge or to
+// fine-tune on the solutions of another system.
+//
+// It reads Prompt rows with a further column, response (utf8) or responses
+// (list<utf8>), and writes Rollout rows, one record batch per prompt with one
+// row per text: prompt_tokens as srar-rollout makes them, tokens of the text
+// followed by the model's first end token, empty logprobs at temperature 1. The
+// column response holds the tokens' text afterwards: special tokens that the
+// text spells out act as such and are left out. The column responses is gone.
+//
+// With --no-end no end token follows, and a directory with tokenizer and chat
+// template but no weights will do; the column policy is empty then.
+//
+// Exit codes: 0 done, 1 failed, 2 misused, 3 input ended early or not valid,
+// 130/143 interrupted.
+package main
+
+import "srar/lib/tool"
+
+const usage = `usage: srar-encode --model DIR [flags] < prompts > rollouts
+
+Encodes the texts in column response or responses as rollouts.
+
+policy
+  --model DIR               checkpoint in the Hugging Face layout
+  --no-end                  no end token after the texts
+  --control-tokens          control tokens inside messages act as such
+streams
+  -i FILE                   read FILE instead of standard input
+  -o FILE                   write FILE instead of standard output
+  --save FILE               write FILE beside standard output
+  --whole                   complete FILE even when the reader downstream stops
+  --compress zstd           compress the files of -o and --save
+general
+  --quiet                   errors and warnings only
+  --log json                messages as JSON lines
+  --help, --version
+
+examples
+  srar-prepare solutions.jsonl | srar-encode --model M0 | srar-judge > verdicts.arrow
+  srar-prepare solutions.jsonl | srar-encode --model M0 | srar-update --loss nll --model M0 --out M1
+`
+
+func main() {
+	tool.Main(tool.Command{Name: "srar-encode", Usage: usage, Streams: tool.InOut, Setup: setup})
+}

@@ -1,0 +1,47 @@
+// Srar-logprob adds the log-probabilities that a model gives to the tokens of
+// rollouts: those of a reference policy for a KL term, or of any model to
+// compare with.
+//
+// It reads Rollout rows or a later kind and writes the same rows with a column
+// list<float32> of that name: ln p of each response token under softmax(logits /
+// temperature), nothing truncated. For --model the policy that sampled the rows
+// and its temperature, they are the rollout's own, bit for bit.
+//
+// The temperature is that of the row, or --temperature for all; when the column
+// is logprobs, the column temperature then says so.
+//
+// Exit codes: 0 done, 1 failed, 2 misused, 3 input ended early or not valid,
+// 130/143 interrupted.
+package main
+
+import "srar/lib/tool"
+
+const usage = `usage: srar-logprob --model DIR [flags] < rollouts > rollouts
+
+Adds the log-probabilities of the response tokens under a model.
+
+model
+  --model DIR               checkpoint in the Hugging Face layout
+  --column NAME             column that is added or replaced (logprobs)
+  --temperature T           divides the logits (the row's temperature)
+  --compute f32             arithmetic of the engine (f32)
+  --threads N               threads (all processors)
+streams
+  -i FILE                   read FILE instead of standard input
+  -o FILE                   write FILE instead of standard output
+  --save FILE               write FILE beside standard output
+  --whole                   complete FILE even when the reader downstream stops
+  --compress zstd           compress the files of -o and --save
+general
+  --quiet                   errors and warnings only
+  --log json                messages as JSON lines
+  --help, --version
+
+examples
+  srar-logprob --model M0 --column ref_logprobs < advantages.arrow | srar-update --kl 0.001 --model M3 --out M4
+  srar-logprob --model other --column other_logprobs -i rollouts.arrow | srar-cat | less
+`
+
+func main() {
+	tool.Main(tool.Command{Name: "srar-logprob", Usage: usage, Streams: tool.InOut, Setup: setup})
+}

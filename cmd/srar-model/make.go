@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"srar/lib/ckpt"
+	"srar/lib/token"
+	"srar/lib/tool"
+)
+
+// arith holds the tokenizer of the embedded arithmetic task: byte-level BPE of
+// 384 tokens with the splitting of Qwen.
+//
+//go:embed arith/tokenizer.json
+var arith embed.FS
+
+// chatML is the template of a model that has none.
+const chatML = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endfor %}" +
+	"{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+
+// tokenizerFiles are taken from the directory of --tokenizer.
+var tokenizerFiles = []string{"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"}
+
+// init makes a policy with random weights.
+func (o *options) init(t *tool.Tool) error {
+	files, err := o.files()
+	if err != nil {
+		return err
+	}
+	tok, err := token.Parse(files["tokenizer.json"])
+	if err != nil {
+		return fmt.Errorf("tokenizer %s: %w", o.tokenizer, err)
+	}
+	end, err := complete(files, tok)
+	if err != nil {
+		return fmt.Errorf("tokenizer %s: %w", o.tokenizer, err)
+	}
+	o.shape.Vocab, o.shape.EOS = tok.Size(), []int32{end}
+	if err := ckpt.Init(o.out, o.shape, files, o.seed); err != nil {
+		return err
+	}
+	t.Logf("%s: new policy, %d tokens", o.out, tok.Size())
+	return nil
+}
+
+// files reads the files of --tokenizer.
+func (o *options) files() (map[string][]byte, error) {
+	files := map[string][]byte{}
+	if o.tokenizer == "arith" {
+		b, err := arith.ReadFile("arith/tokenizer.json")
+		files["tokenizer.json"] = b
+		return files, err
+	}
+	st, err := os.Stat(o.tokenizer)
+	if err != nil {
+		return nil, tool.WithHint(err, "--tokenizer is arith, a tokenizer.json or a directory with one")
+	}
+	if !st.IsDir() {
+		b, err := os.ReadFile(o.tokenizer)
+		files["tokenizer.json"] = b
+		return files, err
+	}
+	for _, name := range tokenizerFiles {
+		b, err := os.ReadFile(filepath.Join(o.tokenizer, name))
+		switch {
+		case err == nil:
+			files[name] = b
+		case !errors.Is(err, fs.ErrNotExist) || name == "tokenizer.json":
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// complete adds a chat template and an end token to tokenizer_config.json where
+// they are missing, and returns the id of the end token.
+func complete(files map[string][]byte, tok *token.Tokenizer) (end int32, err error) {
+	config := map[string]any{
+		"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 4096, "clean_up_tokenization_spaces": false, "pad_token": "<|endoftext|>",
+	}
+	if b, ok := files["tokenizer_config.json"]; ok {
+		clear(config)
+		if err := json.Unmarshal(b, &config); err != nil {
+			return 0, fmt.Errorf("tokenizer_config.json: %w", err)
+		}
+	} else if _, ok := tok.ID("<|endoftext|>"); !ok {
+		config["pad_token"] = "<|im_end|>"
+	}
+	changed := false
+	if config["chat_template"] == nil && files["chat_template.jinja"] == nil {
+		config["chat_template"], changed = chatML, true
+		for _, s := range []string{"<|im_start|>", "<|im_end|>"} {
+			if id, ok := tok.ID(s); !ok || !tok.Special(id) {
+				return 0, fmt.Errorf("there is no chat template, and ChatML needs a special token %s", s)
+			}
+		}
+	}
+	name, ok := config["eos_token"].(string)
+	if m, object := config["eos_token"].(map[string]any); object {
+		name, ok = m["content"].(string)
+	}
+	if !ok {
+		name, changed = "<|im_end|>", true
+		config["eos_token"] = name
+	}
+	if end, ok = tok.ID(name); !ok {
+		return 0, fmt.Errorf("the end token %q is not in the vocabulary", name)
+	}
+	if changed {
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		e.SetIndent("", "  ")
+		if err := e.Encode(config); err != nil {
+			return 0, err
+		}
+		files["tokenizer_config.json"] = b.Bytes()
+	}
+	return end, nil
+}
+
+// release makes a fresh policy of a checkpoint's weights.
+func (o *options) release(t *tool.Tool, c *ckpt.Checkpoint) error {
+	digest, err := c.Digest()
+	if err != nil {
+		return err
+	}
+	t.Record("model", digest)
+	e := t.Entry()
+	e.Args = []string{"release"}
+	entry, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	m := c.Meta()
+	meta := ckpt.Meta{
+		Parent:  digest,
+		Made:    fmt.Sprintf("sha256:%x", sha256.Sum256(fmt.Appendf(nil, "release %s step %d made %s", digest, m.Step, m.Made))),
+		History: append(m.History[:len(m.History):len(m.History)], entry),
+	}
+	if err := ckpt.Write(o.out, ckpt.Update{Parent: c, Meta: meta}); err != nil {
+		return err
+	}
+	t.Logf("%s: the weights of %s after %d steps", o.out, c.Dir(), m.Step)
+	return nil
+}

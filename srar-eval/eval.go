@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"srar/lib/answer"
+	"srar/lib/judge"
+	"srar/lib/rows"
+	"srar/lib/score"
+	"srar/lib/stream"
+	"srar/lib/tool"
+)
+
+// options are the flags of the command.
+type options struct {
+	k        string
+	by       string
+	against  string
+	markdown bool
+
+	judge      bool
+	marks      string
+	client     judge.Config
+	cache      string
+	maxFailure float64
+
+	ks []int // k, read
+}
+
+// ofJudge are the flags that act with --judge only.
+var ofJudge = []string{"marks", "url", "judge-model", "concurrency", "tries", "timeout", "cache", "max-failure-rate"}
+
+func setup(t *tool.Tool) func(context.Context) error {
+	o := options{}
+	t.Flags.StringVar(&o.k, "k", "1,8,32", "")
+	t.Flags.StringVar(&o.by, "by", "", "")
+	t.Flags.StringVar(&o.against, "against", "", "")
+	t.Flags.BoolVar(&o.markdown, "markdown", false, "")
+	t.Flags.BoolVar(&o.judge, "judge", false, "")
+	t.Flags.StringVar(&o.marks, "marks", "", "")
+	t.Flags.StringVar(&o.client.URL, "url", "", "")
+	t.Flags.StringVar(&o.client.Model, "judge-model", "", "")
+	t.Flags.IntVar(&o.client.Concurrency, "concurrency", 64, "")
+	t.Flags.IntVar(&o.client.Tries, "tries", 3, "")
+	t.Flags.DurationVar(&o.client.Timeout, "timeout", 120*time.Second, "")
+	t.Flags.StringVar(&o.cache, "cache", "", "")
+	t.Flags.Float64Var(&o.maxFailure, "max-failure-rate", 0.1, "")
+	t.Unrecorded("against", "markdown", "marks", "url", "concurrency", "timeout", "cache")
+	return func(ctx context.Context) error { return o.run(ctx, t) }
+}
+
+// check reads the flags that are not plain values.
+func (o *options) check(t *tool.Tool) error {
+	for _, s := range strings.Split(o.k, ",") {
+		k, err := strconv.Atoi(s)
+		if err != nil || k < 1 {
+			return tool.Usagef("--k is a list of numbers from 1, such as 1,8,32, not %q", o.k)
+		}
+		for _, have := range o.ks {
+			if have == k {
+				return tool.Usagef("--k names %d twice", k)
+			}
+		}
+		o.ks = append(o.ks, k)
+	}
+	if o.by != "" && o.by != "data_source" {
+		return tool.Usagef("--by is data_source, not %q", o.by)
+	}
+	if !o.judge {
+		for _, f := range ofJudge {
+			if t.IsSet(f) {
+				return tool.Usagef("--%s has no effect without --judge", f)
+			}
+		}
+	}
+	return t.NoArgs()
+}
+
+func (o *options) run(ctx context.Context, t *tool.Tool) error {
+	if err := o.check(t); err != nil {
+		return err
+	}
+	e := &evaluation{o: o, t: t, sets: map[string]*score.Set{}}
+	if o.judge {
+		if err := e.connect(); err != nil {
+			return err
+		}
+	}
+	if o.against != "" {
+		if err := e.loadOther(o.against); err != nil {
+			return err
+		}
+	}
+	in, err := t.Input(&rows.Rollouts)
+	if err != nil {
+		return err
+	}
+	history := in.Schema().History
+	sink, err := o.open(t, history)
+	if err != nil {
+		return err
+	}
+	defer sink.abort()
+	if o.judge {
+		err = e.mark(ctx, in)
+	} else {
+		err = tool.Each(in, func(b *stream.Batch, n int) error {
+			g, err := read(b, n)
+			if err != nil {
+				return err
+			}
+			return e.add(g, n)
+		})
+	}
+	if err != nil {
+		return err
+	}
+	scores := e.scores()
+	e.report()
+	return sink.write(scores)
+}
+
+// evaluation is a run of the command over its rows.
+type evaluation struct {
+	o     *options
+	t     *tool.Tool
+	sets  map[string]*score.Set // by data source; without --by all under ""
+	order []string
+	other map[rolloutID]*otherRow // of --against
+
+	client *judge.Client
+	asked  marking
+
+	rollouts, checked, undecided, unknown int
+	noSource, joined                      int
+}
+
+// set returns the set that a row counts in, nil for none.
+func (e *evaluation) set(source *string) *score.Set {
+	name := ""
+	if e.o.by != "" {
+		if source == nil {
+			e.noSource++
+			return nil
+		}
+		name = *source
+	}
+	s := e.sets[name]
+	if s == nil {
+		s = score.NewSet(e.o.ks, func(a, b string) bool { return answer.Compare(a, b) == answer.Equal })
+		name = strings.Clone(name)
+		e.sets[name] = s
+		e.order = append(e.order, name)
+	}
+	return s
+}
+
+// scores lists the rows to write, set by set.
+func (e *evaluation) scores() []rows.Score {
+	var out []rows.Score
+	for _, name := range e.order {
+		var source *string
+		if e.o.by != "" {
+			source = &name
+		}
+		for _, s := range e.sets[name].Scores() {
+			out = append(out, rows.Score{Metric: s.Metric, DataSource: source, Value: s.Value, Low: s.Low, High: s.High, N: s.N})
+		}
+	}
+	return out
+}
+
+func (e *evaluation) report() {
+	t := e.t
+	t.Logf("%d rollouts", e.rollouts)
+	if e.checked > 0 {
+		t.Logf("%d answers checked by rule", e.checked)
+	}
+	if e.undecided+e.unknown > 0 {
+		t.Warnf("%d answers that could not be compared and %d without ground truth count as wrong", e.undecided, e.unknown)
+	}
+	if e.noSource > 0 {
+		t.Warnf("%d rollouts without data_source are in no score", e.noSource)
+	}
+	if e.o.against != "" && e.joined == 0 {
+		t.Warnf("no rollout is judged here and in %s", e.o.against)
+	}
+}
+
+// output is where the scores go: rows, or a table and perhaps a file of rows.
+type output struct {
+	rows  *tool.Output
+	print func([]rows.Score) error
+	save  *artifact
+}
+
+// open opens the output of the command. A terminal gets a table, and --markdown
+// one in any place; --save holds the rows then.
+func (o *options) open(t *tool.Tool, history []stream.Entry) (*output, error) {
+	schema := rows.Scores.Schema()
+	schema.History = history
+	file := func(name string) string { return t.Flags.Lookup(name).Value.String() }
+	f, ok := t.Stdout.(*os.File)
+	terminal := ok && (file("o") == "" || file("o") == "-") && term.IsTerminal(int(f.Fd()))
+	if !o.markdown && !terminal {
+		rows, err := t.Output(schema)
+		return &output{rows: rows}, err
+	}
+	out := &output{}
+	w, err := t.Text()
+	if err != nil {
+		return nil, err
+	}
+	out.print = func(s []rows.Score) error { return printTable(w, s, o.markdown) }
+	if path := file("save"); path != "" {
+		out.save, err = create(path, schema, t.Entry(), file("compress"))
+	}
+	return out, err
+}
+
+func (o *output) write(scores []rows.Score) error {
+	b := rows.Batch(scores)
+	if o.rows != nil {
+		if len(scores) == 0 {
+			return nil
+		}
+		return o.rows.Write(b)
+	}
+	if o.save != nil {
+		if len(scores) > 0 {
+			if err := o.save.write(b); err != nil {
+				return err
+			}
+		}
+		if err := o.save.commit(); err != nil {
+			return err
+		}
+	}
+	return o.print(scores)
+}
+
+func (o *output) abort() {
+	if o.save != nil {
+		o.save.abort()
+	}
+}
+
+// artifact is a file of rows that appears when it is complete.
+type artifact struct {
+	f *stream.File
+	w *stream.Writer
+}
+
+func create(path string, s *stream.Schema, entry stream.Entry, pack string) (*artifact, error) {
+	own := *s
+	own.History = append(append([]stream.Entry{}, s.History...), entry)
+	f, err := stream.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	w, err := stream.NewWriter(f, &own, stream.Options{Compress: pack})
+	if err != nil {
+		f.Abort()
+		return nil, err
+	}
+	return &artifact{f, w}, nil
+}
+
+func (a *artifact) write(b *stream.Batch) error { return a.w.Write(b) }
+
+func (a *artifact) commit() error { return errors.Join(a.w.Close(), a.f.Commit()) }
+
+func (a *artifact) abort() { a.f.Abort() }

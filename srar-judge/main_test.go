@@ -1,0 +1,286 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+
+	"srar/lib/judge"
+	"srar/lib/rows"
+	"srar/lib/stream"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"srar-judge": main})
+}
+
+const secretKey = "sk-0123456789abcdef"
+
+// golden returns a file of the folder that SRAR_GOLDEN names, by default that
+// of the project.
+func golden(t testing.TB, name string) []byte {
+	t.Helper()
+	dir := os.Getenv("SRAR_GOLDEN")
+	if dir == "" {
+		dir = filepath.Join("..", "testdata", "golden")
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "reward", "judge", name))
+	require.NoError(t, err)
+	return b
+}
+
+// server is a judge that knows a case by the marker in the solution. script
+// gives the answer to the n-th request with that marker, from 0.
+type server struct {
+	*httptest.Server
+	script func(marker string, n int) action
+
+	mu    sync.Mutex
+	count map[string]int
+	texts []string
+}
+
+// action is what a scripted judge does; the names are those of http.json.
+type action struct {
+	Content      *string
+	Reasoning    bool
+	FinishReason string `json:"finish_reason"`
+	NoUsage      bool   `json:"no_usage"`
+	Status       int
+	Body         *string
+	Headers      map[string]string
+	Delay        float64 // seconds
+	Reset, Close bool
+	Short, Huge  bool
+	Trickle      float64 // seconds between bytes
+	EchoKey      bool    `json:"echo_key"`
+	present      bool    // content is there, perhaps null
+}
+
+func (a *action) UnmarshalJSON(b []byte) error {
+	type plain action
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(b, &all); err != nil {
+		return err
+	}
+	_, a.present = all["content"]
+	p := (*plain)(a)
+	return json.Unmarshal(b, p)
+}
+
+var marker = regexp.MustCompile(`mk[a-z]+[0-9][a-z0-9]*x`)
+
+func serve(t testing.TB, script func(marker string, n int) action) *server {
+	s := &server{script: script, count: map[string]int{}}
+	s.Server = httptest.NewServer(s)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// answering is a judge that finds item ids satisfied in step 1.
+func answering(t testing.TB, fails func(marker string) bool) *server {
+	return serve(t, func(m string, _ int) action {
+		if fails(m) {
+			return says("no")
+		}
+		return says(`[{"id": 1, "satisfied": true, "step": 1}, {"id": 2, "satisfied": false, "step": -1}]`)
+	})
+}
+
+func never(string) bool { return false }
+
+func says(text string) action { return action{Content: &text, present: true} }
+
+func (s *server) requests() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.texts)
+}
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	var q struct {
+		Messages []struct{ Content string }
+	}
+	if err := json.Unmarshal(body, &q); err != nil || len(q.Messages) != 2 {
+		http.Error(w, "not a request", http.StatusTeapot)
+		return
+	}
+	text := q.Messages[0].Content + "\n" + q.Messages[1].Content
+	m := marker.FindString(text)
+	s.mu.Lock()
+	n := s.count[m]
+	s.count[m]++
+	s.texts = append(s.texts, text)
+	s.mu.Unlock()
+	a := s.script(m, n)
+	if a.Delay > 0 {
+		select {
+		case <-time.After(time.Duration(a.Delay * float64(time.Second))):
+		case <-r.Context().Done():
+		}
+	}
+	if a.Reset || a.Close {
+		panic(http.ErrAbortHandler)
+	}
+	for k, v := range a.Headers {
+		w.Header().Set(k, v)
+	}
+	message := map[string]any{"role": "assistant", "content": a.Content}
+	if a.Reasoning {
+		message["reasoning_content"] = "thinking"
+	}
+	if a.FinishReason == "" {
+		a.FinishReason = "stop"
+	}
+	answer := map[string]any{"model": "served", "choices": []any{map[string]any{"index": 0, "message": message, "finish_reason": a.FinishReason}}}
+	if !a.NoUsage {
+		answer["usage"] = map[string]any{"prompt_tokens": 100, "completion_tokens": 10}
+	}
+	out, _ := json.Marshal(answer)
+	switch {
+	case a.EchoKey:
+		out = []byte(`{"error":{"message":"wrong key ` + r.Header.Get("Authorization") + `"}}`)
+	case a.Huge:
+		out = bytes.Repeat([]byte("x"), 9<<20)
+	case a.Body != nil:
+		out = []byte(*a.Body)
+	case !a.present:
+		out = []byte(`{"error":{"message":"no"}}`)
+	}
+	if a.Short {
+		w.Header().Set("Content-Length", fmt.Sprint(len(out)+100))
+	}
+	if a.Status != 0 {
+		w.WriteHeader(a.Status)
+	}
+	for a.Trickle > 0 && r.Context().Err() == nil {
+		io.WriteString(w, " ")
+		w.(http.Flusher).Flush()
+		time.Sleep(time.Duration(a.Trickle * float64(time.Second)))
+	}
+	w.Write(out)
+}
+
+// result is how a run of the command ended.
+type result struct {
+	out    []byte
+	status int
+	voice  string
+}
+
+// command prepares srar-judge with a judge at url, or none.
+func command(url string, flags ...string) *exec.Cmd {
+	cmd := exec.Command("srar-judge", flags...)
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "JUDGE_") {
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
+	if url != "" {
+		cmd.Env = append(cmd.Env, judge.EnvURL+"="+url+"/v1", judge.EnvModel+"=asked", judge.EnvKey+"="+secretKey)
+	}
+	return cmd
+}
+
+func run(t testing.TB, url string, stdin []byte, flags ...string) result {
+	t.Helper()
+	cmd := command(url, flags...)
+	cmd.Stdin = bytes.NewReader(stdin)
+	var o, e bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &o, &e
+	err := cmd.Run()
+	var x *exec.ExitError
+	if !errors.As(err, &x) {
+		require.NoError(t, err)
+	}
+	r := result{o.Bytes(), cmd.ProcessState.ExitCode(), e.String()}
+	require.NotContains(t, string(r.out), secretKey)
+	require.NotContains(t, r.voice, secretKey)
+	return r
+}
+
+// must is run for one that has to end well.
+func must(t testing.TB, url string, stdin []byte, flags ...string) [][]rows.Verdict {
+	t.Helper()
+	r := run(t, url, stdin, flags...)
+	require.Zero(t, r.status, r.voice)
+	return groups(t, r.out)
+}
+
+// groups reads a stream to its proven end.
+func groups(t testing.TB, data []byte) (out [][]rows.Verdict) {
+	t.Helper()
+	r := stream.NewReader(bytes.NewReader(data), "test", stream.Limits{})
+	for n := 0; ; n++ {
+		b, err := r.Next()
+		if err == io.EOF {
+			return out
+		}
+		require.NoError(t, err)
+		g, err := rows.Read[rows.Verdict](b, n)
+		require.NoError(t, err)
+		out = append(out, g)
+	}
+}
+
+func flat(groups [][]rows.Verdict) (out []rows.Verdict) {
+	for _, g := range groups {
+		out = append(out, g...)
+	}
+	return out
+}
+
+// ended says whether a stream closes with the end marker.
+func ended(data []byte) bool {
+	return bytes.HasSuffix(data, []byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0})
+}
+
+// rollout makes a row of prompt p with a marker that the judge knows it by.
+func rollout(p, n int, response string) rows.Rollout {
+	truth := "4"
+	return rows.Rollout{
+		Prompt: rows.Prompt{
+			PromptID: fmt.Sprintf("p%d", p), Problem: "2+2?", GroundTruth: &truth,
+			Items: []rows.Item{{ID: 1, Type: "SUGGEST", Text: "adds"}, {ID: 2, Type: "PITFALL", Text: "guesses"}, {ID: 3, Type: "ANSWER", Text: "4"}},
+		},
+		Generation: rows.Generation{Rollout: int32(n), Response: fmt.Sprintf("### Step 1:\nmkown%dr%dx %s", p, n, response), Finish: "stop", Policy: "sha256:0"},
+	}
+}
+
+// streamOf writes groups as a stream of the kind.
+func streamOf[T any](t testing.TB, kind *rows.Kind, groups ...[]T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := stream.NewWriter(&b, kind.Schema(), stream.Options{})
+	require.NoError(t, err)
+	for _, g := range groups {
+		require.NoError(t, w.Write(rows.Batch(g)))
+	}
+	require.NoError(t, w.Close())
+	return b.Bytes()
+}
+
+// mixed are n groups of two rollouts, one right and one wrong.
+func mixed(t testing.TB, n int) []byte {
+	var all [][]rows.Rollout
+	for p := range n {
+		all = append(all, []rows.Rollout{rollout(p, 0, `\boxed{4}`), rollout(p, 1, `\boxed{5}`)})
+	}
+	return streamOf(t, &rows.Rollouts, all...)
+}
