@@ -3,12 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
 
 	"srar/lib/answer"
 	"srar/lib/judge"
@@ -207,9 +204,7 @@ func (o *options) open(t *tool.Tool, history []stream.Entry) (*output, error) {
 	schema := rows.Scores.Schema()
 	schema.History = history
 	file := func(name string) string { return t.Flags.Lookup(name).Value.String() }
-	f, ok := t.Stdout.(*os.File)
-	terminal := ok && (file("o") == "" || file("o") == "-") && term.IsTerminal(int(f.Fd()))
-	if !o.markdown && !terminal {
+	if !o.markdown && !t.ToTerminal() {
 		rows, err := t.Output(schema)
 		return &output{rows: rows}, err
 	}

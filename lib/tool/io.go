@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"syscall"
 
 	"golang.org/x/term"
@@ -26,17 +25,25 @@ type Input struct {
 // nil takes any.
 func (t *Tool) Input(kind *rows.Kind) (*Input, error) {
 	if t.inPath == "" || t.inPath == "-" {
-		if f, ok := t.Stdin.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		if term.IsTerminal(int(t.Stdin.Fd())) {
 			return nil, WithHint(Usagef("standard input is a terminal"), "give -i FILE, or connect a pipe")
 		}
 		in, err := t.input(stream.NewReader(t.Stdin, "stdin", stream.Limits{}), kind)
 		if err == nil {
-			in.stdin, _ = t.Stdin.(io.Closer)
+			in.stdin = t.Stdin
 		}
 		return in, err
 	}
 	return t.OpenInput(t.inPath, kind)
 }
+
+// ToTerminal reports whether the output goes to a terminal.
+func (t *Tool) ToTerminal() bool {
+	return (t.outPath == "" || t.outPath == "-") && term.IsTerminal(int(t.Stdout.Fd()))
+}
+
+// InputPath returns the operand of -i; "" where there is none.
+func (t *Tool) InputPath() string { return t.inPath }
 
 // OpenInput opens another file of rows, such as the one to compare with.
 func (t *Tool) OpenInput(path string, kind *rows.Kind) (*Input, error) {
@@ -113,7 +120,7 @@ func (t *Tool) Output(s *stream.Schema) (*Output, error) {
 	o := &Output{schema: &own, whole: t.whole}
 	t.outputs = append(t.outputs, o)
 	if t.outPath == "" || t.outPath == "-" {
-		if f, ok := t.Stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		if t.ToTerminal() {
 			return nil, WithHint(Usagef("the output is binary and standard output is a terminal"), "give -o FILE, or | srar-cat")
 		}
 		w, err := stream.NewWriter(t.Stdout, o.schema, stream.Options{})

@@ -50,8 +50,8 @@ const (
 // Tool is one running command.
 type Tool struct {
 	Flags  *flag.FlagSet
-	Stdin  io.Reader
-	Stdout io.Writer
+	Stdin  *os.File
+	Stdout *os.File
 
 	name    string
 	voice   *voice
