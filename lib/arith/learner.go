@@ -18,7 +18,9 @@ const (
 )
 
 // habits says what a rubric calls each mistake, and how many in a hundred
-// learners make it where it can be made.
+// learners make it where it can be made. Habits are frequent and slips rare on
+// purpose: reinforcement learning takes habits away in a few iterations, while
+// the tables of arithmetic have to be known before.
 var habits = [...]struct {
 	words string
 	rate  int

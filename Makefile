@@ -1,0 +1,56 @@
+# make            the commands, in bin/
+# make iterate    the whole pipe on the embedded task: RUN=, ITERATIONS=, SEED=
+# make test       everything that must hold; make test-long: and what takes longer
+# make fuzz       every fuzz target for FUZZTIME each
+# make bench      benchmarks
+# make interop    pyarrow, duckdb and transformers open what we write (makes a venv)
+# make lint       gofmt, vet, staticcheck, generated code is as its generator says
+
+SHELL      := /bin/bash
+RUN        ?= runs/arith
+ITERATIONS ?= 6
+FUZZTIME   ?= 30s
+VENV       ?= .venv
+export CGO_ENABLED ?= 0
+
+.PHONY: all iterate test test-long race fuzz bench interop lint clean
+
+all:
+	@mkdir -p bin
+	go build -o bin/ ./srar-rollout ./srar-judge ./srar-reward ./srar-update ./srar-eval ./cmd/...
+
+iterate: all
+	@PATH="$(CURDIR)/bin:$$PATH" pipelines/train.sh $(RUN) $(ITERATIONS)
+
+test: all
+	go test ./...
+
+test-long: test race
+	go test -tags long -count=1 -timeout 60m -run 'TestKilledAtTwentyMoments|TestLearns' .
+
+race:
+	CGO_ENABLED=1 SRAR_RACE=1 go test -count=1 -timeout 30m -run 'TestPipe' .
+
+fuzz:
+	@for dir in $$(git grep -l 'func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
+		for target in $$(go test -list '^Fuzz' ./$$dir | grep '^Fuzz'); do \
+			echo "$$dir $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x ./$$dir || exit 1; \
+		done; \
+	done
+
+bench:
+	go test -run '^$$' -bench . ./lib/...
+
+interop: all
+	test -x $(VENV)/bin/python || python3 -m venv $(VENV)
+	$(VENV)/bin/pip install -q -r testdata/interop/requirements.txt
+	SRAR_PYTHON=$(CURDIR)/$(VENV)/bin/python go test -tags interop -count=1 -run 'TestInterop' .
+
+lint:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+	cd lib/op && go generate ./... && git diff --exit-code -- .
+
+clean:
+	rm -rf bin

@@ -1,0 +1,52 @@
+//go:build long
+
+package srar_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestKilledAtTwentyMoments(t *testing.T) {
+	t.Run("all", func(t *testing.T) { killed(t, 20, true) })
+	t.Run("script", func(t *testing.T) { killed(t, 20, false) })
+}
+
+// TestLearns is the promise of `make iterate` for three seeds.
+func TestLearns(t *testing.T) {
+	for _, seed := range []string{"0", "1", "2"} {
+		t.Run("seed "+seed, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
+			defer cancel()
+			c := train(ctx, t, filepath.Join(t.TempDir(), "run"), 6)
+			c.Env = append(os.Environ(), "PATH="+bin()+":"+os.Getenv("PATH"), "SEED="+seed)
+			r := finish(t, ctx, c)
+			require.Zero(t, r.code, "%s", r.err)
+			t.Logf("\n%s", r.out)
+			require.Greater(t, change(t, string(r.out), "accuracy"), 0.0)
+			require.Greater(t, change(t, string(r.out), "frr"), 0.0)
+		})
+	}
+}
+
+// change reads the last column of one line of the table.
+func change(t testing.TB, table, name string) float64 {
+	t.Helper()
+	for _, line := range strings.Split(table, "\n") {
+		if w := words(line); len(w) > 1 && w[0] == name {
+			var x float64
+			_, err := fmt.Sscan(w[len(w)-1], &x)
+			require.NoError(t, err)
+			return x
+		}
+	}
+	t.Fatalf("no %s in the table", name)
+	return 0
+}
