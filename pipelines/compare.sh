@@ -3,9 +3,9 @@
 # Every number is a row of scores.arrow as srar-eval wrote it.
 
 source "$(dirname "${BASH_SOURCE[0]}")/stage.sh"
-scores() { srar-cat --to tsv --columns metric,value,low,high -i "$1/scores.arrow"; }
+scores() { srar-cat --to tsv --columns metric,value,low,high "$1/scores.arrow" | sort; }
 
-join -t $'\t' <(scores "$1" | sort) <(scores "$2" | sort) | awk -F '\t' '
+join -t $'\t' <(scores "$1") <(scores "$2") | awk -F '\t' '
 	function cell(v, lo, hi) { return lo == "" ? sprintf("%.3f", v) : sprintf("%.3f [%.3f, %.3f]", v, lo, hi) }
 	BEGIN { printf "%-22s %-22s %-22s %s\n", "", "before", "after", "change" }
 	{ at[$1] = sprintf("%-22s %-22s %+.3f", cell($2, $3, $4), cell($5, $6, $7), $5 - $2) }

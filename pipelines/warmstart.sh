@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A policy that can do the arithmetic task half of the time:  warmstart.sh DIR
+# A policy that solves the arithmetic task half of the time:  warmstart.sh DIR
 #
 # A random model of 74,016 parameters learns from 98,040 solutions, of which more than half
 # hold a mistake: 7.2 million tokens, 16,340 steps of 6 solutions, about 4e12 floating-point
@@ -8,18 +8,19 @@
 # Environment: SEED SOLUTIONS
 
 source "$(dirname "${BASH_SOURCE[0]}")/stage.sh"
-dir=$1 seed=${SEED:-0} solutions=${SOLUTIONS:-98040}
+seed=${SEED:-0} solutions=${SOLUTIONS:-98040}
 steps=$((solutions / 6))
-mkdir -p "$dir"
-cd "$dir"
-[[ -e model ]] && exit
+stages "$1"
+if [[ -e model && -e metrics.arrow ]]; then exit; fi
 
-[[ -e init ]] || srar-model init --out init --seed "$seed" \
-	--hidden 48 --layers 2 --heads 4 --kv-heads 2 --head-dim 12 --intermediate 144
+if [[ ! -e init ]]; then
+	logged srar-model init --out init --seed "$seed" \
+		--hidden 48 --layers 2 --heads 4 --kv-heads 2 --head-dim 12 --intermediate 144
+fi
 
 srar-arith --split train --level small --solutions --seed "$seed" --count "$solutions" |
-	srar-prepare --instruction /dev/null - |
-	srar-encode --model init |
-	srar-update --loss nll --model init --out model --mini-batch 6 \
+	logged srar-prepare --instruction /dev/null - |
+	logged srar-encode --model init |
+	logged srar-update --loss nll --model init --out model --mini-batch 6 \
 		--lr 5e-3 --warmup $((steps / 20)) --schedule cosine --total-steps "$steps" --min-lr 2.5e-4 --beta2 0.99 \
 		-o metrics.arrow

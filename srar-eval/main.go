@@ -67,17 +67,7 @@ marks of steps
   --timeout D               of one request (120s)
   --cache DIR               keep replies in DIR, ask nothing twice
   --max-failure-rate R      fail when more than this share of steps got no mark (0.1)
-streams
-  -i FILE                   read FILE instead of standard input
-  -o FILE                   write FILE instead of standard output
-  --save FILE               write the rows to FILE beside standard output
-  --whole                   complete FILE even when the reader downstream stops
-  --compress zstd           compress the files of -o and --save
-general
-  --quiet                   errors and warnings only
-  --log json                messages as JSON lines
-  --help, --version
-
+` + tool.StreamUsage + `
 examples
   srar-prepare aime.jsonl | srar-rollout --model M1 -n 32 --temperature 0.7 --top-p 0.8 | srar-eval
   srar-eval -i verdicts.arrow --judge --marks marked.arrow --by data_source --markdown

@@ -63,17 +63,7 @@ judge
 groups
   --filter NAME             none, or acc: drop groups of equal correctness (none)
   --keep P                  stop after P groups that were not dropped
-streams
-  -i FILE                   read FILE instead of standard input
-  -o FILE                   write FILE instead of standard output
-  --save FILE               write FILE beside standard output
-  --whole                   complete FILE even when the reader downstream stops
-  --compress zstd           compress the files of -o and --save
-general
-  --quiet                   errors and warnings only
-  --log json                messages as JSON lines
-  --help, --version
-
+` + tool.StreamUsage + `
 examples
   srar-rollout --model M0 < p.arrow | srar-judge --filter acc --keep 128 --cache c | srar-reward
   srar-judge --retry-failed -i verdicts.arrow -o mended.arrow

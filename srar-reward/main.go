@@ -58,17 +58,7 @@ reward
   --bonus R                 budget of the BONUS items (1)
 groups
   --filter NAME             none, or acc: drop groups of equal correctness (none)
-streams
-  -i FILE                   read FILE instead of standard input
-  -o FILE                   write FILE instead of standard output
-  --save FILE               write FILE beside standard output
-  --whole                   complete FILE even when the reader downstream stops
-  --compress zstd           compress the files of -o and --save
-general
-  --quiet                   errors and warnings only
-  --log json                messages as JSON lines
-  --help, --version
-
+` + tool.StreamUsage + `
 examples
   srar-judge < rollouts.arrow | srar-reward --save a.arrow | srar-update --model M0 --out M1
   srar-reward -i verdicts.arrow --estimator rar -o rar.arrow

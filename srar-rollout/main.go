@@ -40,17 +40,7 @@ sampling
   --max-tokens N            longest response (8192)
   --max-prompt N            longest prompt; a longer one is an error (2048)
   --control-tokens          control tokens inside messages act as such
-streams
-  -i FILE                   read FILE instead of standard input
-  -o FILE                   write FILE instead of standard output
-  --save FILE               write FILE beside standard output
-  --whole                   complete FILE even when the reader downstream stops
-  --compress zstd           compress the files of -o and --save
-general
-  --quiet                   errors and warnings only
-  --log json                messages as JSON lines
-  --help, --version
-
+` + tool.StreamUsage + `
 examples
   srar-prepare train.parquet | srar-rollout --model M0 -n 8 --save r.arrow | srar-judge
   srar-prepare aime.jsonl | srar-rollout --model M1 -n 32 --temperature 0.7 --top-p 0.8 | srar-eval

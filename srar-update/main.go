@@ -28,48 +28,38 @@ const usage = `usage: srar-update --model DIR --out DIR [flags] < advantages > m
 Makes optimiser steps on the rows of the stream and writes a checkpoint.
 
 checkpoint
-  --model DIR            parent, in the Hugging Face layout
-  --out DIR              checkpoint to write
+  --model DIR               parent, in the Hugging Face layout
+  --out DIR                 checkpoint to write
 loss
-  --loss pg|nll          clipped policy gradient, or likelihood of the rows (pg)
-  --clip-low X           ratios below 1-X are clipped (0.2)
-  --clip-high X          ratios above 1+X are clipped (0.28)
-  --dual-clip X          bound for negative advantages (10)
-  --aggregate KIND       token-mean, seq-mean-token-mean, seq-mean-token-sum or
-                         seq-mean-token-sum-norm (token-mean)
-  --kl X                 weight of the KL term against column ref_logprobs (0)
-  --kl-kind KIND         k1, abs, k2 or k3 (k3)
-  --entropy X            weight of the entropy bonus (0)
-  --recompute            log-probabilities of the old policy anew, by this engine
-  --same-policy          rows of another policy than --model are an error
+  --loss pg|nll             clipped policy gradient, or likelihood of the rows (pg)
+  --clip-low X              ratios below 1-X are clipped (0.2)
+  --clip-high X             ratios above 1+X are clipped (0.28)
+  --dual-clip X             bound for negative advantages (10)
+  --aggregate KIND          token-mean, seq-mean-token-mean, seq-mean-token-sum or
+                            seq-mean-token-sum-norm (token-mean)
+  --kl X                    weight of the KL term against column ref_logprobs (0)
+  --kl-kind KIND            k1, abs, k2 or k3 (k3)
+  --entropy X               weight of the entropy bonus (0)
+  --recompute               log-probabilities of the old policy anew, by this engine
+  --same-policy             rows of another policy than --model are an error
 optimiser
-  --lr X                 learning rate (1e-6)
-  --warmup N             steps to reach it, counted over the checkpoint's life (10)
-  --schedule KIND        after the warm-up: constant, linear or cosine (constant)
-  --total-steps N        step at which linear and cosine end
-  --min-lr X             where they end (0)
-  --weight-decay X       on all parameters (0.1)
-  --beta1 X              (0.9)
-  --beta2 X              (0.999)
-  --adam-eps X           (1e-8)
-  --grad-clip X          largest norm of the gradient (1)
-  --mini-batch N         prompt groups of a step; 0: the whole stream (0)
-  --epochs N             passes over the stream (1)
+  --lr X                    learning rate (1e-6)
+  --warmup N                steps to reach it, counted over the checkpoint's life (10)
+  --schedule KIND           after the warm-up: constant, linear or cosine (constant)
+  --total-steps N           step at which linear and cosine end
+  --min-lr X                where they end (0)
+  --weight-decay X          on all parameters (0.1)
+  --beta1 X                 (0.9)
+  --beta2 X                 (0.999)
+  --adam-eps X              (1e-8)
+  --grad-clip X             largest norm of the gradient (1)
+  --mini-batch N            prompt groups of a step; 0: the whole stream (0)
+  --epochs N                passes over the stream (1)
 engine
-  --compute f32          arithmetic of the engine (f32)
-  --micro-tokens N       tokens in the engine at once; 0: by memory (0)
-  --threads N            threads (all processors)
-streams
-  -i FILE                read FILE instead of standard input
-  -o FILE                write FILE instead of standard output
-  --save FILE            write FILE beside standard output
-  --whole                complete FILE even when the reader downstream stops
-  --compress zstd        compress the files of -o and --save
-general
-  --quiet                errors and warnings only
-  --log json             messages as JSON lines
-  --help, --version
-
+  --compute f32             arithmetic of the engine (f32)
+  --micro-tokens N          tokens in the engine at once; 0: by memory (0)
+  --threads N               threads (all processors)
+` + tool.StreamUsage + `
 examples
   srar-reward < verdicts.arrow | srar-update --model M0 --out M1 > metrics.arrow
   srar-encode --model M0 < texts.arrow | srar-update --loss nll --mini-batch 8 --model M0 --out M1 | srar-cat

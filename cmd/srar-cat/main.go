@@ -19,23 +19,13 @@ const usage = `usage: srar-cat [flags] [FILE...]
 
 Shows and converts rows.
 
-  --to FORMAT      json, arrow, parquet, tsv, table or schema
-                   (table on a terminal, else json)
-  --kind KIND      of JSON and Parquet input: prompt, rollout, verdict,
-                   advantage, metric or score
-  --columns A,B    these columns only, in this order
-  --head N         the first N rows only
-streams
-  -i FILE          read FILE instead of standard input
-  -o FILE          write FILE instead of standard output
-  --save FILE      write FILE beside standard output (arrow)
-  --whole          complete FILE even when the reader downstream stops
-  --compress zstd  compress the files of -o and --save (arrow)
-general
-  --quiet          errors and warnings only
-  --log json       messages as JSON lines
-  --help, --version
-
+  --to FORMAT               json, arrow, parquet, tsv, table or schema
+                            (table on a terminal, else json)
+  --kind KIND               of JSON and Parquet input: prompt, rollout, verdict,
+                            advantage, metric or score
+  --columns A,B             these columns only, in this order
+  --head N                  the first N rows only
+` + tool.StreamUsage + `
 examples
   srar-cat verdicts.arrow | jq 'select(.judge_status == "failed") | .judge_error'
   srar-cat --to arrow --kind prompt prompts.jsonl | srar-rollout --model M0

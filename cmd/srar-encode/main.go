@@ -25,17 +25,7 @@ policy
   --model DIR               checkpoint in the Hugging Face layout
   --no-end                  no end token after the texts
   --control-tokens          control tokens inside messages act as such
-streams
-  -i FILE                   read FILE instead of standard input
-  -o FILE                   write FILE instead of standard output
-  --save FILE               write FILE beside standard output
-  --whole                   complete FILE even when the reader downstream stops
-  --compress zstd           compress the files of -o and --save
-general
-  --quiet                   errors and warnings only
-  --log json                messages as JSON lines
-  --help, --version
-
+` + tool.StreamUsage + `
 examples
   srar-prepare solutions.jsonl | srar-encode --model M0 | srar-judge > verdicts.arrow
   srar-prepare solutions.jsonl | srar-encode --model M0 | srar-update --loss nll --model M0 --out M1

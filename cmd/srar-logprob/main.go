@@ -26,17 +26,7 @@ model
   --temperature T           divides the logits (the row's temperature)
   --compute f32             arithmetic of the engine (f32)
   --threads N               threads (all processors)
-streams
-  -i FILE                   read FILE instead of standard input
-  -o FILE                   write FILE instead of standard output
-  --save FILE               write FILE beside standard output
-  --whole                   complete FILE even when the reader downstream stops
-  --compress zstd           compress the files of -o and --save
-general
-  --quiet                   errors and warnings only
-  --log json                messages as JSON lines
-  --help, --version
-
+` + tool.StreamUsage + `
 examples
   srar-logprob --model M0 --column ref_logprobs < advantages.arrow | srar-update --kl 0.001 --model M3 --out M4
   srar-logprob --model other --column other_logprobs -i rollouts.arrow | srar-cat | less

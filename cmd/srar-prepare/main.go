@@ -40,26 +40,16 @@ Makes prompts of data sets in Parquet or JSON Lines; without FILE, or for -,
 of standard input.
 
 columns of the data
-  --problem NAME       the problem: text, or a chat (problem, else prompt)
-  --ground-truth NAME  the reference answer, text or number
-                       (ground_truth, else reward_model.ground_truth)
-  --rubric NAME        the rubric (rubric)
-  --source NAME        the name of the data set (data_source)
-  --id NAME            the id of the prompt (prompt_id, else id, else row-000000)
+  --problem NAME            the problem: text, or a chat (problem, else prompt)
+  --ground-truth NAME       the reference answer, text or number
+                            (ground_truth, else reward_model.ground_truth)
+  --rubric NAME             the rubric (rubric)
+  --source NAME             the name of the data set (data_source)
+  --id NAME                 the id of the prompt (prompt_id, else id, else row-000000)
 prompt
-  --instruction FILE   what is said after the problem; with {problem} in it,
-                       the whole message; empty: the problem alone
-streams
-  -i FILE              read FILE, as the operand does
-  -o FILE              write FILE instead of standard output
-  --save FILE          write FILE beside standard output
-  --whole              complete FILE even when the reader downstream stops
-  --compress zstd      compress the files of -o and --save
-general
-  --quiet              errors and warnings only
-  --log json           messages as JSON lines
-  --help, --version
-
+  --instruction FILE        what is said after the problem; with {problem} in it,
+                            the whole message; empty: the problem alone
+` + tool.StreamUsage + `
 examples
   srar-prepare train.parquet | srar-rollout --model M0 -n 8 | srar-judge
   srar-prepare --problem question --ground-truth answer test.jsonl -o test.arrow
