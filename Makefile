@@ -1,6 +1,7 @@
 # make            the commands, in bin/
 # make iterate    the whole pipe on the embedded task: RUN=, ITERATIONS=, SEED=
-# make test       everything that must hold; make test-long: and what takes longer
+# make test       everything that must hold, every fuzz target for a second
+# make test-long  and what takes longer: races, kills at many moments, three seeds learn
 # make fuzz       every fuzz target for FUZZTIME each
 # make bench      benchmarks
 # make interop    pyarrow, duckdb and transformers open what we write (makes a venv)
@@ -24,6 +25,7 @@ iterate: all
 
 test: all
 	go test ./...
+	@$(MAKE) -s fuzz FUZZTIME=1s
 
 test-long: test race
 	go test -tags long -count=1 -timeout 60m -run 'TestKilledAtTwentyMoments|TestLearns' .
@@ -34,7 +36,7 @@ race:
 fuzz:
 	@for dir in $$(git grep -l 'func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
 		for target in $$(go test -list '^Fuzz' ./$$dir | grep '^Fuzz'); do \
-			echo "$$dir $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x ./$$dir || exit 1; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x ./$$dir | grep -v '^fuzz:'; test $${PIPESTATUS[0]} = 0 || exit 1; \
 		done; \
 	done
 

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"srar/lib/trial"
 )
 
 // TestInterop lets pyarrow, duckdb and transformers open what the commands
@@ -22,11 +24,11 @@ func TestInterop(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, artifacts, 7)
 	for _, a := range artifacts {
-		process{args: []string{"srar-cat", "--to", "parquet", "-o", strings.TrimSuffix(a, ".arrow") + ".parquet", a}}.must(t)
+		trial.Process{Args: []string{"srar-cat", "--to", "parquet", "-o", strings.TrimSuffix(a, ".arrow") + ".parquet", a}}.Must(t)
 		packed := strings.TrimSuffix(a, ".arrow") + ".zstd.arrow"
-		process{args: []string{"srar-cat", "--to", "arrow", "--compress", "zstd", "-o", packed, a}}.must(t)
+		trial.Process{Args: []string{"srar-cat", "--to", "arrow", "--compress", "zstd", "-o", packed, a}}.Must(t)
 	}
 	out, err := exec.Command(os.Getenv("SRAR_PYTHON"), "testdata/interop/open.py", dir).CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	require.Contains(t, string(out), "23 passed, 0 failed")
+	require.Contains(t, string(out), "24 passed, 0 failed")
 }

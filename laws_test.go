@@ -2,9 +2,7 @@ package srar_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"srar/lib/stream"
+	"srar/lib/trial"
 )
 
 // law is a command that reads a stream of rows, as the laws see it.
@@ -43,9 +42,8 @@ var laws = []law{
 
 // with returns the command as a process on input, writing what it makes to a
 // fresh directory.
-func (l law) with(t testing.TB, f fixture, in []byte, more ...string) process {
-	args := words(strings.ReplaceAll(l.args, "OUT", filepath.Join(t.TempDir(), "out")))
-	return process{args: append(args, more...), in: in, dir: f.dir, env: f.env()}
+func (l law) with(t testing.TB, f fixture, in []byte, more ...string) trial.Process {
+	return f.process(strings.ReplaceAll(l.args, "OUT", filepath.Join(t.TempDir(), "out")), in, more...)
 }
 
 func eachLaw(t *testing.T, test func(t *testing.T, l law, f fixture)) {
@@ -55,74 +53,13 @@ func eachLaw(t *testing.T, test func(t *testing.T, l law, f fixture)) {
 	}
 }
 
-// batches reads a complete stream.
-func batches(t testing.TB, b []byte) []*stream.Batch {
-	t.Helper()
-	r := stream.NewReader(bytes.NewReader(b), "stream", stream.Limits{})
-	var out []*stream.Batch
-	for {
-		b, err := r.Next()
-		if err == io.EOF {
-			return out
-		}
-		require.NoError(t, err)
-		out = append(out, b)
-	}
-}
-
-// complete reports whether b is one complete stream or several.
-func complete(b []byte) bool {
-	r := stream.NewReader(bytes.NewReader(b), "stream", stream.Limits{})
-	for {
-		if _, err := r.Next(); err != nil {
-			return err == io.EOF
-		}
-	}
-}
-
-// written makes a stream of the batches under the schema.
-func written(t testing.TB, s *stream.Schema, list ...*stream.Batch) []byte {
-	t.Helper()
-	var buf bytes.Buffer
-	w, err := stream.NewWriter(&buf, s, stream.Options{})
-	require.NoError(t, err)
-	for _, b := range list {
-		require.NoError(t, w.Write(b))
-	}
-	require.NoError(t, w.Close())
-	return buf.Bytes()
-}
-
-func schemaOf(t testing.TB, b []byte) *stream.Schema {
-	t.Helper()
-	s, err := stream.NewReader(bytes.NewReader(b), "stream", stream.Limits{}).Schema()
-	require.NoError(t, err)
-	return s
-}
-
-// json renders rows for comparison; the order of columns counts.
-func asJSON(b *stream.Batch) string {
-	var out []byte
-	for i := range b.Len() {
-		for _, f := range b.Schema().Fields {
-			out = append(out, f.Name...)
-			out = append(out, '=')
-			out = b.Column(f.Name).AppendJSON(out, i)
-			out = append(out, ' ')
-		}
-		out = append(out, '\n')
-	}
-	return string(out)
-}
-
 func TestLawCuttingTheInputChangesNothing(t *testing.T) {
 	eachLaw(t, func(t *testing.T, l law, f fixture) {
 		in := f.read(t, l.input)
-		want := l.with(t, f, in).must(t)
+		want := l.with(t, f, in).Must(t)
 		for _, size := range []int{1, 7, 4093} {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-			defer cancel()
-			c := l.with(t, f, nil).command(ctx)
+			ctx := trial.Within(t, time.Minute)
+			c := l.with(t, f, nil).Command(ctx)
 			w, err := c.StdinPipe()
 			require.NoError(t, err)
 			go func() {
@@ -135,18 +72,18 @@ func TestLawCuttingTheInputChangesNothing(t *testing.T) {
 					rest = rest[n:]
 				}
 			}()
-			r := finish(t, ctx, c)
-			require.Zero(t, r.code, "%s", r.err)
-			require.True(t, bytes.Equal(want, r.out), "pieces of %d bytes change the output", size)
+			r := trial.Finish(ctx, t, c)
+			require.Zero(t, r.Status, "%s", r.Voice)
+			require.True(t, bytes.Equal(want, r.Out), "pieces of %d bytes change the output", size)
 		}
 	})
 }
 
 func TestLawEmptyStreamInEmptyStreamOut(t *testing.T) {
 	eachLaw(t, func(t *testing.T, l law, f fixture) {
-		s := schemaOf(t, f.read(t, l.input))
-		out := l.with(t, f, written(t, s)).must(t)
-		for _, b := range batches(t, out) {
+		s := trial.Schema(t, f.read(t, l.input))
+		out := l.with(t, f, trial.Stream(t, s)).Must(t)
+		for _, b := range trial.Batches(t, out) {
 			require.Zero(t, b.Len())
 		}
 	})
@@ -162,9 +99,9 @@ func TestLawTruncatedInputFails(t *testing.T) {
 		for _, n := range cuts {
 			dir := t.TempDir()
 			save := filepath.Join(dir, "saved.arrow")
-			r := l.with(t, f, in[:n], "--save", save).run(t)
-			require.Equal(t, 3, r.code, "cut at %d of %d: %s", n, len(in), r.err)
-			require.False(t, complete(r.out), "cut at %d: the output has its end marker", n)
+			r := l.with(t, f, in[:n], "--save", save).Run(t)
+			require.Equal(t, 3, r.Status, "cut at %d of %d: %s", n, len(in), r.Voice)
+			require.True(t, trial.Unfinished(r.Out), "cut at %d: the output has its end marker", n)
 			left, err := os.ReadDir(dir)
 			require.NoError(t, err)
 			require.Empty(t, left, "cut at %d", n)
@@ -176,10 +113,10 @@ func TestLawConcatenation(t *testing.T) {
 	eachLaw(t, func(t *testing.T, l law, f fixture) {
 		in := f.read(t, l.input)
 		if !l.rows {
-			require.Zero(t, l.with(t, f, append(bytes.Clone(in), in...)).run(t).code)
+			require.Zero(t, l.with(t, f, append(bytes.Clone(in), in...)).Run(t).Status)
 			return
 		}
-		s, all := schemaOf(t, in), batches(t, in)
+		s, all := trial.Schema(t, in), trial.Batches(t, in)
 		half := len(all) / 2
 		if half == 0 { // one batch of several rows: prompts
 			rows := all[0]
@@ -193,11 +130,11 @@ func TestLawConcatenation(t *testing.T) {
 			}
 			all, half = []*stream.Batch{rows.Take(a), rows.Take(b)}, 1
 		}
-		a, b := written(t, s, all[:half]...), written(t, s, all[half:]...)
+		a, b := trial.Stream(t, s, all[:half]...), trial.Stream(t, s, all[half:]...)
 		text := func(in []byte) string {
 			var out strings.Builder
-			for _, b := range batches(t, l.with(t, f, in).must(t)) {
-				out.WriteString(asJSON(b))
+			for _, b := range trial.Batches(t, l.with(t, f, in).Must(t)) {
+				out.WriteString(trial.Text(b))
 			}
 			return out.String()
 		}
@@ -210,7 +147,7 @@ func TestLawUnknownColumnsSurvive(t *testing.T) {
 		in := f.read(t, l.input)
 		var list []*stream.Batch
 		n := 0
-		for _, b := range batches(t, in) {
+		for _, b := range trial.Batches(t, in) {
 			note := make([]string, b.Len())
 			for i := range note {
 				note[i] = fmt.Sprintf("%s %d", b.Column("prompt_id").Text(i), n)
@@ -218,13 +155,13 @@ func TestLawUnknownColumnsSurvive(t *testing.T) {
 			n++
 			list = append(list, b.With(stream.Named{Name: "x_note", Column: stream.NewTexts(note, nil)}))
 		}
-		s := schemaOf(t, in)
-		out := l.with(t, f, written(t, s.With(s.RowKind, list[0].Schema().Fields[len(s.Fields)]), list...)).must(t)
+		s := trial.Schema(t, in)
+		out := l.with(t, f, trial.Stream(t, s.With(s.RowKind, list[0].Schema().Fields[len(s.Fields)]), list...)).Must(t)
 		if !l.rows {
-			require.True(t, complete(out))
+			require.True(t, trial.Complete(out))
 			return
 		}
-		got := batches(t, out)
+		got := trial.Batches(t, out)
 		require.NotEmpty(t, got)
 		for _, b := range got {
 			require.NotNil(t, b.Column("x_note"))
@@ -240,28 +177,24 @@ func TestLawUnknownColumnsSurvive(t *testing.T) {
 func TestLawClosedDownstream(t *testing.T) {
 	eachLaw(t, func(t *testing.T, l law, f fixture) {
 		in := f.read(t, l.input)
-		want := l.with(t, f, in).must(t)
+		want := l.with(t, f, in).Must(t)
 		for _, whole := range []bool{false, true} {
 			save := filepath.Join(t.TempDir(), "saved.arrow")
 			more := []string{"--save", save}
 			if whole {
 				more = append(more, "--whole")
 			}
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-			defer cancel()
-			p := l.with(t, f, nil, more...)
-			c := p.command(ctx)
-			c.Stdin = bytes.NewReader(in)
+			ctx := trial.Within(t, time.Minute)
+			c := l.with(t, f, in, more...).Command(ctx)
 			r, w, err := os.Pipe()
 			require.NoError(t, err)
 			require.NoError(t, r.Close())
 			c.Stdout = w
-			res := finish(t, ctx, c)
+			res := trial.Finish(ctx, t, c)
 			w.Close()
-			require.Zero(t, res.code, "%s", res.err)
-			got, err := os.ReadFile(save)
-			require.NoError(t, err)
-			require.True(t, complete(got))
+			require.Zero(t, res.Status, "%s", res.Voice)
+			got := trial.File(t, save)
+			require.True(t, trial.Complete(got))
 			if whole {
 				require.True(t, bytes.Equal(want, got), "--whole saved less than all")
 			}
@@ -272,13 +205,12 @@ func TestLawClosedDownstream(t *testing.T) {
 func TestLawClosedStdin(t *testing.T) {
 	eachLaw(t, func(t *testing.T, l law, f fixture) {
 		p := l.with(t, f, nil)
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		c := exec.CommandContext(ctx, "sh", append([]string{"-c", `exec "$@" <&-`, "sh"}, p.command(ctx).Args...)...)
-		c.Env, c.Dir = p.command(ctx).Env, p.dir
-		r := finish(t, ctx, c)
-		require.Equal(t, 3, r.code, "%s", r.err)
-		require.False(t, complete(r.out))
+		ctx := trial.Within(t, time.Minute)
+		c := exec.CommandContext(ctx, "sh", append([]string{"-c", `exec "$@" <&-`, "sh"}, p.Args...)...)
+		c.Env, c.Dir = trial.Env(p.Env...), p.Dir
+		r := trial.Finish(ctx, t, c)
+		require.Equal(t, 3, r.Status, "%s", r.Voice)
+		require.True(t, trial.Unfinished(r.Out))
 	})
 }
 
@@ -286,34 +218,31 @@ func TestLawFullDisk(t *testing.T) {
 	eachLaw(t, func(t *testing.T, l law, f fixture) {
 		dir := t.TempDir()
 		p := l.with(t, f, nil, "-o", filepath.Join(dir, "out.arrow"))
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
+		ctx := trial.Within(t, time.Minute)
 		// No file of this process may grow beyond 0 blocks.
-		c := exec.CommandContext(ctx, "bash", append([]string{"-c", `ulimit -f 0; exec "$@"`, "bash"}, p.command(ctx).Args...)...)
-		c.Env, c.Dir = p.command(ctx).Env, p.dir
+		c := exec.CommandContext(ctx, "bash", append([]string{"-c", `ulimit -f 0; exec "$@"`, "bash"}, p.Args...)...)
+		c.Env, c.Dir = trial.Env(p.Env...), p.Dir
 		c.Stdin = bytes.NewReader(f.read(t, l.input))
-		r := finish(t, ctx, c)
-		require.Equal(t, 1, r.code, "%s", r.err)
+		r := trial.Finish(ctx, t, c)
+		require.Equal(t, 1, r.Status, "%s", r.Voice)
 		left, err := os.ReadDir(dir)
 		require.NoError(t, err)
 		require.Empty(t, left)
-		require.Contains(t, string(r.err), "file too large")
+		require.Contains(t, r.Voice, "file too large")
 	})
 }
 
 // Output to a device that is full fails as well, without an end marker.
 func TestLawFullDevice(t *testing.T) {
 	eachLaw(t, func(t *testing.T, l law, f fixture) {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		c := l.with(t, f, nil).command(ctx)
-		c.Stdin = bytes.NewReader(f.read(t, l.input))
+		ctx := trial.Within(t, time.Minute)
+		c := l.with(t, f, f.read(t, l.input)).Command(ctx)
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 		require.NoError(t, err)
 		defer full.Close()
 		c.Stdout = full
-		r := finish(t, ctx, c)
-		require.Equal(t, 1, r.code, "%s", r.err)
+		r := trial.Finish(ctx, t, c)
+		require.Equal(t, 1, r.Status, "%s", r.Voice)
 	})
 }
 
@@ -321,8 +250,8 @@ func TestLawThreadsChangeNothing(t *testing.T) {
 	eachLaw(t, func(t *testing.T, l law, f fixture) {
 		in := f.read(t, l.input)
 		one, two := l.with(t, f, in), l.with(t, f, in)
-		one.env = append(one.env, "GOMAXPROCS=1")
-		two.env = append(two.env, "GOMAXPROCS=2")
-		require.True(t, bytes.Equal(one.must(t), two.must(t)))
+		one.Env = append(one.Env, "GOMAXPROCS=1")
+		two.Env = append(two.Env, "GOMAXPROCS=2")
+		require.True(t, bytes.Equal(one.Must(t), two.Must(t)))
 	})
 }

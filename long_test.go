@@ -3,15 +3,15 @@
 package srar_test
 
 import (
-	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"srar/lib/trial"
 )
 
 func TestKilledAtTwentyMoments(t *testing.T) {
@@ -23,15 +23,14 @@ func TestKilledAtTwentyMoments(t *testing.T) {
 func TestLearns(t *testing.T) {
 	for _, seed := range []string{"0", "1", "2"} {
 		t.Run("seed "+seed, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
-			defer cancel()
+			ctx := trial.Within(t, 20*time.Minute)
 			c := train(ctx, t, filepath.Join(t.TempDir(), "run"), 6)
-			c.Env = append(os.Environ(), "PATH="+bin()+":"+os.Getenv("PATH"), "SEED="+seed)
-			r := finish(t, ctx, c)
-			require.Zero(t, r.code, "%s", r.err)
-			t.Logf("\n%s", r.out)
-			require.Greater(t, change(t, string(r.out), "accuracy"), 0.0)
-			require.Greater(t, change(t, string(r.out), "frr"), 0.0)
+			c.Env = trial.Env("SEED=" + seed)
+			r := trial.Finish(ctx, t, c)
+			require.Zero(t, r.Status, "%s", r.Voice)
+			t.Logf("\n%s", r.Out)
+			require.Greater(t, change(t, string(r.Out), "accuracy"), 0.0)
+			require.Greater(t, change(t, string(r.Out), "frr"), 0.0)
 		})
 	}
 }

@@ -38,7 +38,14 @@ var rooms = map[string][]string{
 	"prompt": {"chat", "token"},
 	"ckpt":   {},
 	"llm":    {"ckpt", "op"},
+	// for tests
+	"golden": {},
+	"trial":  {"rows", "stream"},
 }
+
+// forTests are rooms that only tests import. Golden data is for the tests of any
+// room; trial knows streams and is for those of the commands and of the whole.
+var forTests = []string{"golden", "trial"}
 
 // libraries says which rooms and commands may import which modules; what is not
 // here nobody may.
@@ -55,9 +62,9 @@ var libraries = map[string][]string{
 	"github.com/google/flatbuffers":     {"tests"},
 	"golang.org/x/sys/cpu":              {"lib/op"},
 	"golang.org/x/sys/unix":             {"lib/op", "lib/ckpt", "lib/stream"},
-	"golang.org/x/term":                 {"lib/tool", "cmd/srar-cat"},
+	"golang.org/x/term":                 {"lib/tool"},
 	"golang.org/x/time/rate":            {"cmd/srar-oracle"},
-	"github.com/stretchr/testify":       {"tests"},
+	"github.com/stretchr/testify":       {"tests", "lib/trial"},
 	"pgregory.net/rapid":                {"tests"},
 	"github.com/rogpeppe/go-internal":   {"tests"},
 }
@@ -101,6 +108,12 @@ func TestImportOrder(t *testing.T) {
 				t.Errorf("%s: cgo", file)
 			case strings.HasPrefix(imp, "srar/lib/"):
 				target := strings.TrimPrefix(imp, "srar/lib/")
+				if slices.Contains(forTests, target) && !test {
+					t.Errorf("%s: room %s is for tests only", file, target)
+				}
+				if test && target == "golden" {
+					continue
+				}
 				if inLib && target != room && !slices.Contains(rooms[room], target) {
 					t.Errorf("%s: room %s may not import room %s", file, room, target)
 				}

@@ -1,6 +1,7 @@
 package srar_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -9,12 +10,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"srar/lib/trial"
 )
 
 // tiny shrinks the recipe of pipelines/train.sh until it takes seconds.
@@ -26,7 +30,7 @@ func train(ctx context.Context, t testing.TB, run string, iterations int, env ..
 	script, err := filepath.Abs("pipelines/train.sh")
 	require.NoError(t, err)
 	c := exec.CommandContext(ctx, script, run, fmt.Sprint(iterations))
-	c.Env = append(append(os.Environ(), "PATH="+bin()+":"+os.Getenv("PATH")), append(tiny, env...)...)
+	c.Env = trial.Env(slices.Concat(tiny, env)...)
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
 	return c
@@ -34,11 +38,10 @@ func train(ctx context.Context, t testing.TB, run string, iterations int, env ..
 
 func trained(t testing.TB, run string, iterations int, env ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	r := finish(t, ctx, train(ctx, t, run, iterations, env...))
-	require.Zero(t, r.code, "%s", r.err)
-	return string(r.out)
+	ctx := trial.Within(t, 5*time.Minute)
+	r := trial.Finish(ctx, t, train(ctx, t, run, iterations, env...))
+	require.Zero(t, r.Status, "%s", r.Voice)
+	return string(r.Out)
 }
 
 // digests maps every file below dir but the logs to its sha256.
@@ -85,11 +88,10 @@ func TestPipeThreadsAndRunsGiveTheSameBytes(t *testing.T) {
 	require.Contains(t, more, "eval-0003/scores.arrow")
 
 	// Other flags in the same directory are refused.
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	r := finish(t, ctx, train(ctx, t, filepath.Join(dir, "a"), 3, "SEED=5"))
-	require.Equal(t, 2, r.code)
-	require.Contains(t, string(r.err), "begun with other flags")
+	ctx := trial.Within(t, time.Minute)
+	r := trial.Finish(ctx, t, train(ctx, t, filepath.Join(dir, "a"), 3, "SEED=5"))
+	require.Equal(t, 2, r.Status)
+	require.Contains(t, r.Voice, "begun with other flags")
 }
 
 // Each stage on the saved artifact of the one before gives what the pipe gave.
@@ -104,10 +106,8 @@ func TestPipeStageByStage(t *testing.T) {
 		{"srar-eval", "verdicts.arrow", "scores.arrow"},
 	} {
 		out := filepath.Join(dir, c.want)
-		process{args: append(words(c.args), "-i", c.in, "-o", out), dir: f.dir, env: f.env()}.must(t)
-		got, err := os.ReadFile(out)
-		require.NoError(t, err)
-		require.True(t, string(f.read(t, c.want)) == string(got), "%s differs", c.want)
+		f.process(c.args, nil, "-i", c.in, "-o", out).Must(t)
+		require.True(t, bytes.Equal(f.read(t, c.want), trial.File(t, out)), "%s differs", c.want)
 	}
 	require.Equal(t, digests(t, filepath.Join(f.dir, "M1")), digests(t, filepath.Join(dir, "M1")))
 }
@@ -115,13 +115,13 @@ func TestPipeStageByStage(t *testing.T) {
 // The first ratio is exactly 1: the update computes the rollout's own bits.
 func TestPipeRolloutAndUpdateAgreeBitForBit(t *testing.T) {
 	f := small(t)
-	again := process{args: words("srar-logprob --model M0 --column again -i rollouts.arrow"), dir: f.dir}.must(t)
-	for _, b := range batches(t, again) {
+	again := f.process("srar-logprob --model M0 --column again -i rollouts.arrow", nil).Must(t)
+	for _, b := range trial.Batches(t, again) {
 		was, is := b.Column("logprobs"), b.Column("again")
 		require.NotEmpty(t, was.Elem().Float32s())
 		require.Equal(t, was.Elem().Float32s(), is.Elem().Float32s())
 	}
-	for _, b := range batches(t, f.read(t, "metrics.arrow")) {
+	for _, b := range trial.Batches(t, f.read(t, "metrics.arrow")) {
 		require.Equal(t, []float64{1}, b.Column("ratio_max").Float64s())
 		require.Equal(t, []float64{0}, b.Column("logprob_diff_max").Float64s())
 	}

@@ -1,7 +1,6 @@
 package srar_test
 
 import (
-	"context"
 	"os"
 	"os/exec"
 	"strings"
@@ -10,6 +9,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
+
+	"srar/lib/trial"
 )
 
 // TestSession plays the shell sessions in testdata/script.
@@ -18,7 +19,6 @@ func TestSession(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("PATH", bin()+":"+os.Getenv("PATH"))
 			e.Setenv("FIX", f.dir)
 			for _, v := range f.env() {
 				name, value, _ := strings.Cut(v, "=")
@@ -43,11 +43,9 @@ func TestReadmeRuns(t *testing.T) {
 		}
 	}
 	require.Greater(t, n, 5)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	c := exec.CommandContext(ctx, "bash", "-eo", "pipefail", "-c", script.String())
+	c := exec.CommandContext(trial.Within(t, time.Minute), "bash", "-eo", "pipefail", "-c", script.String())
 	c.Dir = t.TempDir()
-	c.Env = append(append(os.Environ(), "PATH="+bin()+":"+os.Getenv("PATH")), f.env()...)
+	c.Env = trial.Env(f.env()...)
 	out, err := c.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }
@@ -55,18 +53,18 @@ func TestReadmeRuns(t *testing.T) {
 // TestManuals: every command explains itself, with exit codes and examples, and
 // refuses what it does not know.
 func TestManuals(t *testing.T) {
-	entries, err := os.ReadDir(bin())
+	entries, err := os.ReadDir(bin)
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(entries), 12)
 	for _, e := range entries {
 		name := e.Name()
-		help := string(process{args: []string{name, "--help"}}.must(t))
+		help := string(trial.Process{Args: []string{name, "--help"}}.Must(t))
 		require.True(t, strings.HasPrefix(help, "usage: "+name), name)
 		require.Contains(t, help, "example", name)
-		require.Regexp(t, `^`+name+` \d+\.\d+\.\d+ `, string(process{args: []string{name, "--version"}}.must(t)))
-		r := process{args: []string{name, "--no-such-flag"}}.run(t)
-		require.Equal(t, 2, r.code, name)
-		require.True(t, strings.HasPrefix(string(r.err), name+": no such flag: -no-such-flag"), "%s: %s", name, r.err)
-		require.Empty(t, r.out)
+		require.Regexp(t, `^`+name+` \d+\.\d+\.\d+ `, string(trial.Process{Args: []string{name, "--version"}}.Must(t)))
+		r := trial.Process{Args: []string{name, "--no-such-flag"}}.Run(t)
+		require.Equal(t, 2, r.Status, name)
+		require.True(t, strings.HasPrefix(r.Voice, name+": no such flag: --no-such-flag"), "%s: %s", name, r.Voice)
+		require.Empty(t, r.Out)
 	}
 }

@@ -10,10 +10,6 @@ import (
 	"srar/lib/tool"
 )
 
-func errNoItem(id int32) error {
-	return fmt.Errorf("verdict of item %d, which is no item to judge", id)
-}
-
 // rolloutID joins the rows of two files.
 type rolloutID struct {
 	prompt  string

@@ -2,10 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
+	"io"
 	"strconv"
 	"strings"
-	"time"
 
 	"srar/lib/answer"
 	"srar/lib/judge"
@@ -22,17 +21,12 @@ type options struct {
 	against  string
 	markdown bool
 
-	judge      bool
-	marks      string
-	client     judge.Config
-	cache      string
-	maxFailure float64
+	judge bool
+	marks string
+	asks  judge.Flags
 
 	ks []int // k, read
 }
-
-// ofJudge are the flags that act with --judge only.
-var ofJudge = []string{"marks", "url", "judge-model", "concurrency", "tries", "timeout", "cache", "max-failure-rate"}
 
 func setup(t *tool.Tool) func(context.Context) error {
 	o := options{}
@@ -42,14 +36,9 @@ func setup(t *tool.Tool) func(context.Context) error {
 	t.Flags.BoolVar(&o.markdown, "markdown", false, "")
 	t.Flags.BoolVar(&o.judge, "judge", false, "")
 	t.Flags.StringVar(&o.marks, "marks", "", "")
-	t.Flags.StringVar(&o.client.URL, "url", "", "")
-	t.Flags.StringVar(&o.client.Model, "judge-model", "", "")
-	t.Flags.IntVar(&o.client.Concurrency, "concurrency", 64, "")
-	t.Flags.IntVar(&o.client.Tries, "tries", 3, "")
-	t.Flags.DurationVar(&o.client.Timeout, "timeout", 120*time.Second, "")
-	t.Flags.StringVar(&o.cache, "cache", "", "")
-	t.Flags.Float64Var(&o.maxFailure, "max-failure-rate", 0.1, "")
-	t.Unrecorded("against", "markdown", "marks", "url", "concurrency", "timeout", "cache")
+	o.asks.Register(t.Flags)
+	t.Unrecorded("against", "markdown", "marks")
+	t.Unrecorded(judge.PlumbingNames...)
 	return func(ctx context.Context) error { return o.run(ctx, t) }
 }
 
@@ -71,7 +60,7 @@ func (o *options) check(t *tool.Tool) error {
 		return tool.Usagef("--by is data_source, not %q", o.by)
 	}
 	if !o.judge {
-		for _, f := range ofJudge {
+		for _, f := range append([]string{"marks"}, judge.FlagNames...) {
 			if t.IsSet(f) {
 				return tool.Usagef("--%s has no effect without --judge", f)
 			}
@@ -99,12 +88,15 @@ func (o *options) run(ctx context.Context, t *tool.Tool) error {
 	if err != nil {
 		return err
 	}
-	history := in.Schema().History
-	sink, err := o.open(t, history)
+	if o.marks != "" { // opened first, so completed before the scores end
+		if err := e.openMarks(in.Schema()); err != nil {
+			return err
+		}
+	}
+	sink, err := o.open(t, in.Schema().History)
 	if err != nil {
 		return err
 	}
-	defer sink.abort()
 	if o.judge {
 		err = e.mark(ctx, in)
 	} else {
@@ -134,6 +126,7 @@ type evaluation struct {
 
 	client *judge.Client
 	asked  marking
+	marked *tool.Output // of --marks; nil without
 
 	rollouts, checked, undecided, unknown int
 	noSource, joined                      int
@@ -191,11 +184,11 @@ func (e *evaluation) report() {
 	}
 }
 
-// output is where the scores go: rows, or a table and perhaps a file of rows.
+// output is where the scores go: rows, perhaps of --save alone, and a table.
 type output struct {
-	rows  *tool.Output
-	print func([]rows.Score) error
-	save  *artifact
+	rows     *tool.Output
+	table    io.Writer // nil: none
+	markdown bool
 }
 
 // open opens the output of the command. A terminal gets a table, and --markdown
@@ -203,73 +196,27 @@ type output struct {
 func (o *options) open(t *tool.Tool, history []stream.Entry) (*output, error) {
 	schema := rows.Scores.Schema()
 	schema.History = history
-	file := func(name string) string { return t.Flags.Lookup(name).Value.String() }
+	out := &output{markdown: o.markdown}
+	var err error
 	if !o.markdown && !t.ToTerminal() {
-		rows, err := t.Output(schema)
-		return &output{rows: rows}, err
+		out.rows, err = t.Output(schema)
+		return out, err
 	}
-	out := &output{}
-	w, err := t.Text()
-	if err != nil {
+	if out.rows, err = t.Save(schema); err != nil {
 		return nil, err
 	}
-	out.print = func(s []rows.Score) error { return printTable(w, s, o.markdown) }
-	if path := file("save"); path != "" {
-		out.save, err = create(path, schema, t.Entry(), file("compress"))
-	}
+	out.table, err = t.Text()
 	return out, err
 }
 
 func (o *output) write(scores []rows.Score) error {
-	b := rows.Batch(scores)
-	if o.rows != nil {
-		if len(scores) == 0 {
-			return nil
-		}
-		return o.rows.Write(b)
-	}
-	if o.save != nil {
-		if len(scores) > 0 {
-			if err := o.save.write(b); err != nil {
-				return err
-			}
-		}
-		if err := o.save.commit(); err != nil {
+	if len(scores) > 0 {
+		if err := o.rows.Write(rows.Batch(scores)); err != nil {
 			return err
 		}
 	}
-	return o.print(scores)
-}
-
-func (o *output) abort() {
-	if o.save != nil {
-		o.save.abort()
+	if o.table == nil {
+		return nil
 	}
+	return printTable(o.table, scores, o.markdown)
 }
-
-// artifact is a file of rows that appears when it is complete.
-type artifact struct {
-	f *stream.File
-	w *stream.Writer
-}
-
-func create(path string, s *stream.Schema, entry stream.Entry, pack string) (*artifact, error) {
-	own := *s
-	own.History = append(append([]stream.Entry{}, s.History...), entry)
-	f, err := stream.Create(path)
-	if err != nil {
-		return nil, err
-	}
-	w, err := stream.NewWriter(f, &own, stream.Options{Compress: pack})
-	if err != nil {
-		f.Abort()
-		return nil, err
-	}
-	return &artifact{f, w}, nil
-}
-
-func (a *artifact) write(b *stream.Batch) error { return a.w.Write(b) }
-
-func (a *artifact) commit() error { return errors.Join(a.w.Close(), a.f.Commit()) }
-
-func (a *artifact) abort() { a.f.Abort() }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -29,42 +28,23 @@ type stepColumns struct {
 }
 
 // connect makes the client from flags and environment.
-func (e *evaluation) connect() error {
-	c := e.o.client
-	if c.URL == "" {
-		c.URL = os.Getenv(judge.EnvURL)
+func (e *evaluation) connect() (err error) {
+	if e.client, err = e.o.asks.Connect(); err != nil {
+		return err
 	}
-	if c.Model == "" {
-		c.Model = os.Getenv(judge.EnvModel)
-	}
-	c.Key = os.Getenv(judge.EnvKey)
-	switch {
-	case c.URL == "":
-		return tool.WithHint(tool.Usagef("--judge needs the address of a judge"), "give --url or set $%s", judge.EnvURL)
-	case c.Model == "":
-		return tool.WithHint(tool.Usagef("--judge needs the name of a model"), "give --judge-model or set $%s", judge.EnvModel)
-	case c.Concurrency < 1 || c.Tries < 1:
-		return tool.Usagef("--concurrency and --tries are 1 or more")
-	case c.Timeout <= 0:
-		return tool.Usagef("--timeout is above 0, not %v", c.Timeout)
-	case !(e.o.maxFailure >= 0 && e.o.maxFailure <= 1):
-		return tool.Usagef("--max-failure-rate is between 0 and 1, not %v", e.o.maxFailure)
-	}
-	if e.o.cache != "" {
-		cache, err := judge.OpenCache(e.o.cache)
-		if err != nil {
-			return err
-		}
-		c.Cache = cache
-	}
-	client, err := judge.NewClient(c)
-	if err != nil {
-		return tool.Usagef("%v", err)
-	}
-	e.client = client
 	e.asked.classes = map[string]int{}
 	e.t.Record("judge", judge.PromptDigest())
 	return nil
+}
+
+// openMarks opens the file of --marks: the input's rows and [stepColumns].
+func (e *evaluation) openMarks(in *stream.Schema) (err error) {
+	kind := in.RowKind
+	if kind == "" {
+		kind = rows.Rollouts.Name
+	}
+	e.marked, err = e.t.File(e.o.marks, in.With(kind, rows.Batch[stepColumns](nil).Schema().Fields...))
+	return err
 }
 
 // markedGroup is a batch whose steps are being marked.
@@ -78,19 +58,6 @@ type markedGroup struct {
 // mark asks for the marks that the rows lack, counts the rows in their order
 // and writes them to the file of --marks.
 func (e *evaluation) mark(ctx context.Context, in *tool.Input) error {
-	var file *artifact
-	if e.o.marks != "" {
-		s, err := in.Schema(), error(nil)
-		kind := s.RowKind
-		if kind == "" {
-			kind = rows.Rollouts.Name
-		}
-		s = s.With(kind, rows.Batch[stepColumns](nil).Schema().Fields...)
-		if file, err = create(e.o.marks, s, e.t.Entry(), ""); err != nil {
-			return err
-		}
-		defer file.abort()
-	}
 	e.t.Progress(func() string {
 		return fmt.Sprintf("%d steps marked, %d without a mark", e.asked.steps.Load(), e.asked.failed.Load())
 	})
@@ -109,24 +76,19 @@ func (e *evaluation) mark(ctx context.Context, in *tool.Input) error {
 		for i := range g.rows {
 			g.rows[i].StepCorrect = g.columns[i].StepCorrect
 		}
-		if file != nil {
-			if err := file.write(g.batch.With(rows.Columns(g.columns)...)); err != nil {
+		if e.marked != nil {
+			if err := e.marked.Write(g.batch.With(rows.Columns(g.columns)...)); err != nil {
 				return err
 			}
 		}
 		return e.add(g.group, g.n)
 	}
-	n := e.o.client.Concurrency
+	n := e.o.asks.Concurrency
 	if err := judge.InOrder(ctx, n, 4*n, next, emit); err != nil {
 		return err
 	}
-	if err := e.reportMarks(); err != nil {
-		return err
-	}
-	if file != nil {
-		return file.commit()
-	}
-	return nil
+	e.reportMarks()
+	return e.o.asks.Tolerate(e.asked.steps.Load(), e.asked.failed.Load())
 }
 
 // jobs makes one job for each step of g without a mark. What earlier runs wrote
@@ -182,8 +144,8 @@ func (e *evaluation) ask(ctx context.Context, task judge.StepTask, mark **bool, 
 	return nil
 }
 
-// reportMarks says what the marks cost and fails when too many are missing.
-func (e *evaluation) reportMarks() error {
+// reportMarks says what the marks cost.
+func (e *evaluation) reportMarks() {
 	asked, failed := e.asked.steps.Load(), e.asked.failed.Load()
 	s := e.client.Stats()
 	e.t.Logf("%d steps asked for: %d without a mark; %d requests, %d answers from the cache, %d prompt and %d completion tokens",
@@ -197,9 +159,4 @@ func (e *evaluation) reportMarks() error {
 	for _, class := range slices.Sorted(maps.Keys(e.asked.classes)) {
 		e.t.Logf("without a mark, %s: %d", class, e.asked.classes[class])
 	}
-	if asked > 0 && float64(failed)/float64(asked) > e.o.maxFailure {
-		return tool.WithHint(fmt.Errorf("%d of %d steps got no mark, more than --max-failure-rate %v allows", failed, asked, e.o.maxFailure),
-			"with --cache DIR a second run asks only for these")
-	}
-	return nil
 }

@@ -193,7 +193,7 @@ func TestFailures(t *testing.T) {
 	require.NoError(t, os.Remove(path))
 	out, status, voice = command(t, data, j.env(), append(flags, "--max-failure-rate", "0.1")...)
 	require.Equal(t, 1, status)
-	require.Contains(t, voice, "srar-eval: 4 of 30 steps got no mark, more than --max-failure-rate 0.1 allows\nhint: ")
+	require.Contains(t, voice, "srar-eval: 4 of 30 judgements failed, more than --max-failure-rate 0.1 allows\n")
 	require.False(t, strings.HasSuffix(string(out), "\xff\xff\xff\xff\x00\x00\x00\x00"))
 	require.NoFileExists(t, path)
 

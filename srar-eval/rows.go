@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -157,7 +158,7 @@ func shares(r *score.Rollout, in *row) error {
 			typ = slices.Index(rubric.Types[:3], in.Items[j].Type)
 		}
 		if typ < 0 {
-			return errNoItem(v.ID)
+			return fmt.Errorf("verdict of item %d, which is no item to judge", v.ID)
 		}
 		r.Shares[typ].Items++
 		if v.Satisfied {

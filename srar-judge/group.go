@@ -202,10 +202,10 @@ func (w *work) ask(ctx context.Context, task judge.Task, j *rows.Judgement) erro
 
 // sum adds counts of which either may be unknown.
 func sum(a, b *int64) *int64 {
-	if a == nil || b == nil {
-		if a == nil {
-			return b
-		}
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
 		return a
 	}
 	n := *a + *b

@@ -14,16 +14,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"syscall"
 
 	"srar/lib/arith"
-	"srar/lib/stream"
 	"srar/lib/tool"
 )
 
@@ -53,7 +49,7 @@ examples
 `
 
 func main() {
-	tool.Main(tool.Command{Name: "srar-arith", Usage: usage, Setup: setup})
+	tool.Main(tool.Command{Name: "srar-arith", Usage: usage, Streams: tool.Lines, Setup: setup})
 }
 
 type options struct {
@@ -61,7 +57,6 @@ type options struct {
 	seed             uint64
 	skip, count      uint64
 	solutions, right bool
-	out              string
 }
 
 func setup(t *tool.Tool) func(context.Context) error {
@@ -73,34 +68,27 @@ func setup(t *tool.Tool) func(context.Context) error {
 	t.Flags.Uint64Var(&o.count, "count", 1000, "")
 	t.Flags.BoolVar(&o.solutions, "solutions", false, "")
 	t.Flags.BoolVar(&o.right, "right", false, "")
-	t.Flags.StringVar(&o.out, "o", "", "")
 	return func(ctx context.Context) error {
 		if err := t.NoArgs(); err != nil {
 			return err
 		}
-		return run(ctx, t.Stdout, o)
+		return o.run(ctx, t)
 	}
 }
 
-func run(ctx context.Context, stdout io.Writer, o options) error {
+func (o *options) run(ctx context.Context, t *tool.Tool) error {
 	q, err := arith.NewSequence(o.level, o.split, o.seed)
 	switch {
 	case err != nil:
 		return tool.Usagef("%v", err)
 	case o.right && !o.solutions:
 		return tool.Usagef("--right says what --solutions are like, and these were not asked for")
-	case o.out == "" || o.out == "-":
-		return write(ctx, stdout, q, o)
 	}
-	f, err := stream.Create(o.out)
+	w, err := t.Text()
 	if err != nil {
 		return err
 	}
-	defer f.Abort()
-	if err := write(ctx, f, q, o); err != nil {
-		return err
-	}
-	return f.Commit()
+	return o.write(ctx, w, q)
 }
 
 // row is one line of the output.
@@ -113,9 +101,8 @@ type row struct {
 	Response    string `json:"response,omitempty"`
 }
 
-func write(ctx context.Context, w io.Writer, q arith.Sequence, o options) error {
-	out := bufio.NewWriterSize(w, 64<<10)
-	lines := json.NewEncoder(out)
+func (o *options) write(ctx context.Context, w io.Writer, q arith.Sequence) error {
+	lines := json.NewEncoder(w)
 	lines.SetEscapeHTML(false) // rubrics are full of < and >
 	written := uint64(0)
 	if o.count > 0 {
@@ -134,7 +121,7 @@ func write(ctx context.Context, w io.Writer, q arith.Sequence, o options) error 
 				r.Response = q.Learner(i, p)
 			}
 			if err := lines.Encode(r); err != nil {
-				return failed(err)
+				return fmt.Errorf("write: %w", err)
 			}
 			if written++; written == o.count {
 				break
@@ -144,19 +131,8 @@ func write(ctx context.Context, w io.Writer, q arith.Sequence, o options) error 
 			}
 		}
 	}
-	if err := out.Flush(); err != nil {
-		return failed(err)
-	}
 	if written < o.count {
 		return fmt.Errorf("the test problems of this sequence end after %d", o.skip+written)
 	}
 	return nil
-}
-
-// failed names the error of a write; a reader that has enough is no failure.
-func failed(err error) error {
-	if errors.Is(err, syscall.EPIPE) {
-		return stream.ErrClosed
-	}
-	return fmt.Errorf("write: %w", err)
 }

@@ -121,7 +121,7 @@ func TestMisuse(t *testing.T) {
 		{"--right", "--right says what --solutions are like, and these were not asked for"},
 		{"--count -1", `invalid value "-1" for flag -count: parse error`},
 		{"operand", `unexpected operand "operand"`},
-		{"--lvel small", "no such flag: -lvel"},
+		{"--lvel small", "no such flag: --lvel"},
 	} {
 		stdout, stderr, code := command(t, strings.Fields(c.args)...)
 		require.Equal(t, []any{"", "srar-arith: " + c.want + "\n", 2}, []any{stdout, stderr, code})

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/term"
-
 	"srar/lib/rows"
 	"srar/lib/stream"
 	"srar/lib/table"
@@ -38,8 +36,8 @@ func open(t *tool.Tool, kind string) (source, error) {
 		paths = []string{p}
 	}
 	if len(paths) == 0 {
-		if term.IsTerminal(int(t.Stdin.Fd())) {
-			return nil, tool.WithHint(tool.Usagef("standard input is a terminal"), "name a FILE, or connect a pipe")
+		if err := t.CheckStdin(); err != nil {
+			return nil, err
 		}
 		paths = []string{"-"}
 	}

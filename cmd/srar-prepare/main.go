@@ -56,5 +56,5 @@ examples
 `
 
 func main() {
-	tool.Main(tool.Command{Name: "srar-prepare", Usage: usage, Streams: tool.Out, Setup: setup})
+	tool.Main(tool.Command{Name: "srar-prepare", Usage: usage, Streams: tool.InOut, Setup: setup})
 }

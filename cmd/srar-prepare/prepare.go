@@ -7,8 +7,6 @@ import (
 	"os"
 	"strings"
 
-	"golang.org/x/term"
-
 	"srar/lib/rows"
 	"srar/lib/rubric"
 	"srar/lib/stream"
@@ -28,7 +26,6 @@ const hole = "{problem}"
 type options struct {
 	problem, truth, rubric, source, id string
 	instruction                        string
-	input                              string
 }
 
 func setup(t *tool.Tool) func(context.Context) error {
@@ -39,8 +36,7 @@ func setup(t *tool.Tool) func(context.Context) error {
 	t.Flags.StringVar(&o.source, "source", "", "")
 	t.Flags.StringVar(&o.id, "id", "", "")
 	t.Flags.StringVar(&o.instruction, "instruction", "", "")
-	t.Flags.StringVar(&o.input, "i", "", "")
-	t.Unrecorded("instruction", "i")
+	t.Unrecorded("instruction")
 	return func(ctx context.Context) error { return o.run(ctx, t) }
 }
 
@@ -89,11 +85,11 @@ func (o *options) run(ctx context.Context, t *tool.Tool) error {
 // open opens the files and finds the columns in each.
 func (o *options) open(t *tool.Tool) ([]*source, error) {
 	paths := t.Args()
-	if t.IsSet("i") {
+	if p := t.InputPath(); p != "" {
 		if len(paths) > 0 {
 			return nil, tool.Usagef("-i FILE goes without operands")
 		}
-		paths = []string{o.input}
+		paths = []string{p}
 	}
 	if len(paths) == 0 {
 		paths = []string{"-"}
@@ -108,8 +104,8 @@ func (o *options) open(t *tool.Tool) ([]*source, error) {
 				return sources, tool.Usagef("standard input is named twice")
 			}
 			stdin = true
-			if term.IsTerminal(int(t.Stdin.Fd())) {
-				return sources, tool.WithHint(tool.Usagef("standard input is a terminal"), "give FILE, or connect a pipe")
+			if err := t.CheckStdin(); err != nil {
+				return sources, err
 			}
 			f, err = table.OpenReader(t.Stdin, "stdin")
 		} else {

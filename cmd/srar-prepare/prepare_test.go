@@ -339,7 +339,7 @@ func TestRefusals(t *testing.T) {
 		"a row without ground truth":  {`{"problem":"Q","ground_truth":"1"}` + "\n" + `{"problem":"R"}`, nil, 3, `row 1\b.*column ground_truth: is not there`},
 		"standard input twice":        {`{"problem":"Q"}`, []string{"-", "-"}, 2, "standard input is named twice"},
 		"-i and an operand":           {`{"problem":"Q"}`, []string{"-i", "a", "b"}, 2, "-i FILE goes without operands"},
-		"no such flag":                {"", []string{"--check"}, 2, "no such flag: -check"},
+		"no such flag":                {"", []string{"--check"}, 2, "no such flag: --check"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := command(t, t.TempDir(), test.data, test.flags...)

@@ -310,7 +310,7 @@ type primePower struct {
 }
 
 // split factors n > 0 by division up to a small bound. What is left is a prime,
-// a square or a cube of something, or one opaque factor.
+// the square of something, or one opaque factor.
 func (m *machine) split(n *big.Int) ([]primePower, error) {
 	if n.BitLen() > 256 {
 		return nil, errLimit

@@ -208,7 +208,7 @@ func powersOfOne(mono []factor) bool {
 
 // sameSimple compares two relations of two sides each.
 func (m *machine) sameSimple(a, b value) bool {
-	if flipped(a.rels[0]) != a.rels[0] && strings.HasPrefix(a.rels[0], ">") {
+	if strings.HasPrefix(a.rels[0], ">") {
 		a = turned(a)
 	}
 	if strings.HasPrefix(b.rels[0], ">") {

@@ -10,39 +10,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"srar/lib/golden"
 )
-
-// goldenDir is the folder of the golden data: the one that SRAR_GOLDEN names,
-// else the repository's own.
-func goldenDir(t *testing.T) string {
-	if dir := os.Getenv("SRAR_GOLDEN"); dir != "" {
-		return filepath.Join(dir, "text", "chat")
-	}
-	dir, err := os.Getwd()
-	require.NoError(t, err)
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return filepath.Join(dir, "testdata", "golden", "text", "chat")
-		}
-		require.NotEqual(t, dir, filepath.Dir(dir), "no go.mod above the test")
-		dir = filepath.Dir(dir)
-	}
-}
-
-// goldenLines calls f with every line of a JSON Lines file.
-func goldenLines(t *testing.T, path string, f func(line []byte)) {
-	file, err := os.Open(path)
-	require.NoError(t, err)
-	defer file.Close()
-	s := bufio.NewScanner(file)
-	s.Buffer(nil, 1<<24)
-	n := 0
-	for ; s.Scan(); n++ {
-		f(s.Bytes())
-	}
-	require.NoError(t, s.Err())
-	require.NotZero(t, n, "no case in %s", path)
-}
 
 // goldenError is the error that a case expects.
 type goldenError struct{ Kind, Message string }
@@ -77,7 +47,7 @@ func parsed(t *testing.T, raw json.RawMessage) any {
 }
 
 func TestGoldenFeatures(t *testing.T) {
-	goldenLines(t, filepath.Join(goldenDir(t), "features.jsonl"), func(line []byte) {
+	for _, line := range golden.Lines[json.RawMessage](t, golden.Path(t, "text", "chat", "features.jsonl")) {
 		var c struct {
 			ID, Template, Now, Rendered string
 			Context                     json.RawMessage
@@ -94,7 +64,7 @@ func TestGoldenFeatures(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, c.Rendered, got)
 		})
-	})
+	}
 }
 
 // render runs a template on variables, without a conversation.
@@ -115,9 +85,9 @@ func render(source string, vars Object, now func() time.Time) (string, error) {
 }
 
 func TestGoldenCases(t *testing.T) {
-	dir := goldenDir(t)
+	dir := golden.Path(t, "text", "chat")
 	templates := map[string]*Template{}
-	goldenLines(t, filepath.Join(dir, "cases.jsonl"), func(line []byte) {
+	for _, line := range golden.Lines[json.RawMessage](t, filepath.Join(dir, "cases.jsonl")) {
 		var c struct {
 			ID, Template, Now, Rendered        string
 			Messages, Kwargs, Tools, Documents json.RawMessage
@@ -150,5 +120,5 @@ func TestGoldenCases(t *testing.T) {
 			require.Equal(t, c.Rendered, got)
 			require.Empty(t, guarded)
 		})
-	})
+	}
 }

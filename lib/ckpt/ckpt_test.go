@@ -10,31 +10,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"srar/lib/golden"
 )
-
-// goldenModels returns the golden checkpoints: those of SRAR_GOLDEN, else of
-// testdata/golden at the root of the module.
-func goldenModels(t *testing.T) []string {
-	root := os.Getenv("SRAR_GOLDEN")
-	if root == "" {
-		dir, err := os.Getwd()
-		require.NoError(t, err)
-		for !exists(filepath.Join(dir, "go.mod")) {
-			require.NotEqual(t, dir, filepath.Dir(dir), "no go.mod above the test")
-			dir = filepath.Dir(dir)
-		}
-		root = filepath.Join(dir, "testdata", "golden")
-	}
-	models, err := filepath.Glob(filepath.Join(root, "model", "*", "checkpoint"))
-	require.NoError(t, err)
-	require.NotEmpty(t, models)
-	return models
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
 
 // tiny is a model of 2 layers and 1,764 parameters.
 var tiny = Config{
@@ -102,7 +80,7 @@ func content(t *testing.T, dir string) map[string]string {
 // TestGoldenOpen opens checkpoints that other programs wrote. An architecture
 // that is not supported is refused by its name.
 func TestGoldenOpen(t *testing.T) {
-	for _, dir := range goldenModels(t) {
+	for _, dir := range golden.Glob(t, "model/*/checkpoint") {
 		t.Run(filepath.Base(filepath.Dir(dir)), func(t *testing.T) {
 			var raw struct {
 				ModelType string `json:"model_type"`

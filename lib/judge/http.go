@@ -98,6 +98,8 @@ func setFields(req *http.Request, fields map[string]any) error {
 		return err
 	}
 	req.Body = io.NopCloser(bytes.NewReader(body))
+	// For a connection that turns out to be closed before anything is sent on it.
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	req.ContentLength = int64(len(body))
 	return nil
 }
@@ -147,7 +149,7 @@ func (c *Client) send(ctx context.Context, q Query) (*reply, *failure, error) {
 		},
 	})
 	switch {
-	case ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil: // a reply that came whole is kept: it was paid for
 		return nil, nil, context.Cause(ctx)
 	case !x.sent:
 		return nil, nil, fmt.Errorf("judge: the request cannot be sent: %s", c.scrub.Replace(err.Error()))

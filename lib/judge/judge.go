@@ -90,7 +90,7 @@ func NewTask(problem string, items []rubric.Item, response string, spans []steps
 func Parts(response string, spans []steps.Step) (preamble string, texts []string) {
 	texts = make([]string, len(spans))
 	for i, s := range spans {
-		texts[i] = response[s.Start+headingLen(response[s.Start:s.End]) : s.End]
+		texts[i] = response[s.Start+steps.HeadingLen(response[s.Start:s.End]) : s.End]
 	}
 	if len(spans) > 0 {
 		preamble = response[:spans[0].Start]

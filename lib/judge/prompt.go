@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -289,14 +288,4 @@ func parseItems(text string) ([]rubric.Item, bool) {
 		items = append(items, rubric.Item{ID: int32(n), Type: typ, Text: body})
 	}
 	return items, true
-}
-
-// heading is the expression of lib/steps, at the start of a step.
-var heading = regexp.MustCompile(`^###\s*Step\s*[0-9]+\s*:`)
-
-func headingLen(step string) int {
-	if m := heading.FindStringIndex(step); m != nil {
-		return m[1]
-	}
-	return 0
 }

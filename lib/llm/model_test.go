@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"srar/lib/ckpt"
+	"srar/lib/golden"
 	"srar/lib/op"
 )
 
@@ -113,20 +114,8 @@ func TestBuildChecksShapes(t *testing.T) {
 // goldenModels returns the folders of golden models that hold a file, those
 // whose architecture this package computes.
 func goldenModels(t *testing.T, file string) []string {
-	root := os.Getenv("SRAR_GOLDEN")
-	if root == "" {
-		dir, err := os.Getwd()
-		require.NoError(t, err)
-		for !exists(filepath.Join(dir, "go.mod")) {
-			require.NotEqual(t, dir, filepath.Dir(dir), "no go.mod above the test")
-			dir = filepath.Dir(dir)
-		}
-		root = filepath.Join(dir, "testdata", "golden")
-	}
-	all, err := filepath.Glob(filepath.Join(root, "model", "*"))
-	require.NoError(t, err)
 	var found []string
-	for _, dir := range all {
+	for _, dir := range golden.Glob(t, "model/*") {
 		var c struct {
 			Type string `json:"model_type"`
 		}

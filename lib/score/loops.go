@@ -55,15 +55,12 @@ func DetectLoop(response string) Loop {
 
 // headingLine returns the heading that a step opens with, up to the line end.
 func headingLine(step string) (string, bool) {
-	colon := strings.IndexByte(step, ':')
-	if colon < 0 || !strings.HasPrefix(step, "###") {
+	n := steps.HeadingLen(step)
+	if n == 0 {
 		return "", false // the one step of a response without headings
 	}
-	end := len(step)
-	if n := strings.IndexByte(step[colon:], '\n'); n >= 0 {
-		end = colon + n
-	}
-	return collapse(step[:end]), true
+	rest, _, _ := strings.Cut(step[n:], "\n")
+	return collapse(step[:n+len(rest)]), true
 }
 
 // paragraphs yields the paragraphs of a text with whitespace collapsed.

@@ -10,55 +10,30 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"srar/lib/golden"
 )
 
-// golden returns a path in the folder that SRAR_GOLDEN names, by default that
-// of the project.
-func golden(t testing.TB, path string) string {
-	if dir := os.Getenv("SRAR_GOLDEN"); dir != "" {
-		return filepath.Join(dir, path)
-	}
-	dir, err := os.Getwd()
-	require.NoError(t, err)
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return filepath.Join(dir, "testdata", "golden", path)
-		}
-		require.NotEqual(t, dir, filepath.Dir(dir), "no go.mod above the test")
-		dir = filepath.Dir(dir)
-	}
-}
-
 func TestGoldenLoops(t *testing.T) {
-	f, err := os.Open(golden(t, "reward/eval/loops.jsonl"))
-	require.NoError(t, err)
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<24)
-	n := 0
-	for lines.Scan() {
-		type verdict struct {
-			SelfCorrections     int  `json:"self_corrections"`
-			Paragraphs          int  `json:"paragraphs"`
-			Duplicates          int  `json:"duplicates"`
-			ManySelfCorrections bool `json:"many_self_corrections"`
-			StepOneAgain        bool `json:"step_one_again"`
-			RepeatedHeading     bool `json:"repeated_heading"`
-			DuplicateParagraphs bool `json:"duplicate_paragraphs"`
-			Loops               bool `json:"loops"`
-		}
-		var c struct {
-			ID       string
-			Response string
-			Expected verdict
-		}
-		require.NoError(t, json.Unmarshal(lines.Bytes(), &c))
-		n++
+	type verdict struct {
+		SelfCorrections     int  `json:"self_corrections"`
+		Paragraphs          int  `json:"paragraphs"`
+		Duplicates          int  `json:"duplicates"`
+		ManySelfCorrections bool `json:"many_self_corrections"`
+		StepOneAgain        bool `json:"step_one_again"`
+		RepeatedHeading     bool `json:"repeated_heading"`
+		DuplicateParagraphs bool `json:"duplicate_paragraphs"`
+		Loops               bool `json:"loops"`
+	}
+	type loopCase struct {
+		ID       string
+		Response string
+		Expected verdict
+	}
+	for _, c := range golden.Lines[loopCase](t, golden.Path(t, "reward", "eval", "loops.jsonl")) {
 		l := DetectLoop(c.Response)
 		require.Equal(t, c.Expected, verdict{l.SelfCorrections, l.Paragraphs, l.Duplicates, l.ManySelfCorrections(), l.StepOneAgain(), l.RepeatedHeading(), l.DuplicateParagraphs(), l.Loops()}, c.ID)
 	}
-	require.NoError(t, lines.Err())
-	require.NotZero(t, n)
 }
 
 func TestSelfCorrections(t *testing.T) {

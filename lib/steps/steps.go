@@ -23,6 +23,15 @@ type Step struct {
 // The classes are ASCII: \s is space, tab, LF, FF, CR and \d is 0-9.
 var heading = regexp.MustCompile(`###\s*Step\s*(\d+)\s*:`)
 
+// HeadingLen returns the length of the heading that a step opens with, 0 for a
+// step without.
+func HeadingLen(step string) int {
+	if m := heading.FindStringIndex(step); m != nil && m[0] == 0 {
+		return m[1]
+	}
+	return 0
+}
+
 // Split returns the steps of a response, at least one: without a heading the
 // whole response is step 1.
 func Split(response string) []Step {

@@ -10,24 +10,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
-)
 
-// golden returns a path in the folder that SRAR_GOLDEN names, by default that
-// of the project.
-func golden(t testing.TB, path string) string {
-	if dir := os.Getenv("SRAR_GOLDEN"); dir != "" {
-		return filepath.Join(dir, path)
-	}
-	dir, err := os.Getwd()
-	require.NoError(t, err)
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return filepath.Join(dir, "testdata", "golden", path)
-		}
-		require.NotEqual(t, dir, filepath.Dir(dir), "no go.mod above the test")
-		dir = filepath.Dir(dir)
-	}
-}
+	"srar/lib/golden"
+)
 
 type spanCase struct {
 	ID       string  `json:"id"`
@@ -42,16 +27,7 @@ type spanCase struct {
 }
 
 func TestGoldenSpans(t *testing.T) {
-	f, err := os.Open(golden(t, "reward/spans/cases.jsonl"))
-	require.NoError(t, err)
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<24)
-	n := 0
-	for lines.Scan() {
-		var c spanCase
-		require.NoError(t, json.Unmarshal(lines.Bytes(), &c))
-		n++
+	for _, c := range golden.Lines[spanCase](t, golden.Path(t, "reward", "spans", "cases.jsonl")) {
 		t.Run(c.ID, func(t *testing.T) {
 			var want []Step
 			for _, s := range c.Steps {
@@ -67,8 +43,6 @@ func TestGoldenSpans(t *testing.T) {
 			require.Equal(t, c.Proportional, Proportional(c.Response, got, len(c.Offsets)))
 		})
 	}
-	require.NoError(t, lines.Err())
-	require.NotZero(t, n)
 }
 
 // A token that straddles a border belongs to the step in which it starts, one

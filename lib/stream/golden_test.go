@@ -8,30 +8,15 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-)
 
-// golden returns the directory of golden data: SRAR_GOLDEN, or the project's own.
-func golden(t *testing.T) string {
-	t.Helper()
-	if dir := os.Getenv("SRAR_GOLDEN"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	require.NoError(t, err)
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return filepath.Join(dir, "testdata", "golden")
-		}
-		require.NotEqual(t, dir, filepath.Dir(dir), "no go.mod above")
-		dir = filepath.Dir(dir)
-	}
-}
+	"srar/lib/golden"
+)
 
 // TestGoldenStreams reads every stream of the golden data, and again what is
 // written of it.
 func TestGoldenStreams(t *testing.T) {
 	count := 0
-	require.NoError(t, filepath.WalkDir(golden(t), func(path string, d fs.DirEntry, err error) error {
+	require.NoError(t, filepath.WalkDir(golden.Path(t), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".arrow") {
 			return err
 		}

@@ -14,38 +14,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"srar/lib/golden"
 	"srar/lib/stream"
 )
-
-// goldenDir is the folder of the golden data: the one that SRAR_GOLDEN names,
-// else the repository's own.
-func goldenDir(t testing.TB) string {
-	if dir := os.Getenv("SRAR_GOLDEN"); dir != "" {
-		return filepath.Join(dir, "text", "tables")
-	}
-	dir, err := os.Getwd()
-	require.NoError(t, err)
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return filepath.Join(dir, "testdata", "golden", "text", "tables")
-		}
-		require.NotEqual(t, dir, filepath.Dir(dir), "no go.mod above the test")
-		dir = filepath.Dir(dir)
-	}
-}
-
-// lines calls f with every line of a JSON Lines file.
-func lines(t *testing.T, path string, f func(line []byte)) {
-	file, err := os.Open(path)
-	require.NoError(t, err)
-	defer file.Close()
-	s := bufio.NewScanner(file)
-	s.Buffer(nil, 1<<24)
-	for s.Scan() {
-		f(s.Bytes())
-	}
-	require.NoError(t, s.Err())
-}
 
 // rows reads all rows of a file, one JSON object each.
 func rows(f *File, o Options) ([]map[string]any, error) {
@@ -136,11 +107,9 @@ func columns(f *File) Options {
 }
 
 func TestGoldenTables(t *testing.T) {
-	dir := goldenDir(t)
+	dir := golden.Path(t, "text", "tables")
 	good, bad := 0, 0
-	lines(t, filepath.Join(dir, "manifest.jsonl"), func(line []byte) {
-		var g goldenFile
-		require.NoError(t, json.Unmarshal(line, &g))
+	for _, g := range golden.Lines[goldenFile](t, filepath.Join(dir, "manifest.jsonl")) {
 		t.Run(g.File, func(t *testing.T) {
 			if g.Error == "" {
 				good++
@@ -150,7 +119,7 @@ func TestGoldenTables(t *testing.T) {
 				goldenBad(t, dir, g)
 			}
 		})
-	})
+	}
 	require.NotZero(t, good)
 	require.NotZero(t, bad)
 }

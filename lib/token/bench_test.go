@@ -6,13 +6,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"srar/lib/golden"
 )
 
 // names lists the golden tokenizers.
 func names(b *testing.B) (list []string) {
-	paths, err := filepath.Glob(filepath.Join(goldenDir(b), "*.tokenizer.json.gz"))
-	require.NoError(b, err)
-	for _, p := range paths {
+	for _, p := range golden.Glob(b, "text/tokenizers/*.tokenizer.json.gz") {
 		list = append(list, strings.TrimSuffix(filepath.Base(p), ".tokenizer.json.gz"))
 	}
 	return list

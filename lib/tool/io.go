@@ -25,8 +25,8 @@ type Input struct {
 // nil takes any.
 func (t *Tool) Input(kind *rows.Kind) (*Input, error) {
 	if t.inPath == "" || t.inPath == "-" {
-		if term.IsTerminal(int(t.Stdin.Fd())) {
-			return nil, WithHint(Usagef("standard input is a terminal"), "give -i FILE, or connect a pipe")
+		if err := t.CheckStdin(); err != nil {
+			return nil, err
 		}
 		in, err := t.input(stream.NewReader(t.Stdin, "stdin", stream.Limits{}), kind)
 		if err == nil {
@@ -35,6 +35,15 @@ func (t *Tool) Input(kind *rows.Kind) (*Input, error) {
 		return in, err
 	}
 	return t.OpenInput(t.inPath, kind)
+}
+
+// CheckStdin is the error of a command that is about to wait for what someone
+// types: standard input is a terminal.
+func (t *Tool) CheckStdin() error {
+	if !term.IsTerminal(int(t.Stdin.Fd())) {
+		return nil
+	}
+	return WithHint(Usagef("standard input is a terminal"), "give -i FILE, or connect a pipe")
 }
 
 // ToTerminal reports whether the output goes to a terminal.
@@ -115,10 +124,7 @@ type sink struct {
 // the entry of this run. Nothing is final before [Output.Close], which the
 // frame calls when the run returns nil.
 func (t *Tool) Output(s *stream.Schema) (*Output, error) {
-	own := *s
-	own.History = append(append([]stream.Entry{}, s.History...), t.entry)
-	o := &Output{schema: &own, whole: t.whole}
-	t.outputs = append(t.outputs, o)
+	o := t.output(s)
 	if t.outPath == "" || t.outPath == "-" {
 		if t.ToTerminal() {
 			return nil, WithHint(Usagef("the output is binary and standard output is a terminal"), "give -o FILE, or | srar-cat")
@@ -137,6 +143,31 @@ func (t *Tool) Output(s *stream.Schema) (*Output, error) {
 		}
 	}
 	return o, nil
+}
+
+// Save opens the file of --save alone, for a command whose output proper is
+// text. Without the flag nothing is kept.
+func (t *Tool) Save(s *stream.Schema) (*Output, error) {
+	o := t.output(s)
+	if t.save == "" {
+		return o, nil
+	}
+	return o, o.file(t.save, t.pack)
+}
+
+// File opens a further output, the file at path, on the terms of [Tool.Output].
+func (t *Tool) File(path string, s *stream.Schema) (*Output, error) {
+	o := t.output(s)
+	return o, o.file(path, "")
+}
+
+// output makes an output of this run that goes nowhere yet.
+func (t *Tool) output(s *stream.Schema) *Output {
+	own := *s
+	own.History = append(append([]stream.Entry{}, s.History...), t.entry)
+	o := &Output{schema: &own, whole: t.whole}
+	t.outputs = append(t.outputs, o)
+	return o
 }
 
 func (o *Output) file(path, pack string) error {
@@ -242,14 +273,14 @@ func (t *Tool) Text() (io.Writer, error) {
 	o := &Output{}
 	t.outputs = append(t.outputs, o)
 	if t.outPath == "" || t.outPath == "-" {
-		o.text = bufio.NewWriter(&closable{w: t.Stdout})
+		o.text = bufio.NewWriterSize(&closable{w: t.Stdout}, 64<<10)
 		return o.text, nil
 	}
 	f, err := stream.Create(t.outPath)
 	if err != nil {
 		return nil, err
 	}
-	o.text = bufio.NewWriter(f)
+	o.text = bufio.NewWriterSize(f, 64<<10)
 	o.sinks = []sink{{file: f}}
 	return o.text, nil
 }

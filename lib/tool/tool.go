@@ -44,6 +44,7 @@ type Streams uint8
 const (
 	In    Streams = 1 << iota // -i FILE, else standard input
 	Out                       // -o FILE, else standard output; --save, --whole, --compress
+	Lines                     // no rows: -o FILE, else standard output, gets text by [Tool.Text]
 	InOut = In | Out
 )
 
@@ -131,12 +132,15 @@ func (t *Tool) parse(c Command, args []string) func(context.Context) error {
 		t.Flags.StringVar(&t.inPath, "i", "", "")
 		t.Unrecorded("i")
 	}
-	if c.Streams&Out != 0 {
+	if c.Streams&(Out|Lines) != 0 {
 		t.Flags.StringVar(&t.outPath, "o", "", "")
+		t.Unrecorded("o")
+	}
+	if c.Streams&Out != 0 {
 		t.Flags.StringVar(&t.save, "save", "", "")
 		t.Flags.StringVar(&t.pack, "compress", "", "")
 		t.Flags.BoolVar(&t.whole, "whole", false, "")
-		t.Unrecorded("o", "save", "compress", "whole")
+		t.Unrecorded("save", "compress", "whole")
 	}
 	body := c.Setup(t)
 	t.Flags.VisitAll(func(f *flag.Flag) {
@@ -179,7 +183,10 @@ func (t *Tool) parseArgs(args []string) error {
 	var operands []string
 	for {
 		if err := t.Flags.Parse(args); err != nil {
-			return errors.New(strings.ReplaceAll(err.Error(), "flag provided but not defined: ", "no such flag: "))
+			if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
+				return errors.New("no such flag: --" + strings.TrimPrefix(name, "-"))
+			}
+			return err
 		}
 		rest := t.Flags.Args()
 		if len(rest) == 0 {

@@ -10,17 +10,17 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 top = pathlib.Path(sys.argv[1])
 seen = 0
 for path in sorted(top.rglob("*.arrow")):
-    table = pa.ipc.open_stream(path).read_all()
-    table.validate(full=True)
-    for name in table.column_names:
-        field = table.schema.field(name)
-        assert field.nullable or table[name].null_count == 0, f"{path}: null in {name}"
-    assert table.schema.metadata[b"srar.version"] == b"1", path
-    (rows,) = duckdb.sql("select count(*) from table").fetchone()
-    assert rows == table.num_rows, f"{path}: duckdb counts {rows}"
+    artifact = pa.ipc.open_stream(path).read_all()
+    artifact.validate(full=True)
+    for name in artifact.column_names:
+        field = artifact.schema.field(name)
+        assert field.nullable or artifact[name].null_count == 0, f"{path}: null in {name}"
+    assert artifact.schema.metadata[b"srar.version"] == b"1", path
+    ((rows,),) = duckdb.sql("select count(*) from artifact").fetchall()
+    assert rows == artifact.num_rows, f"{path}: duckdb counts {rows}"
     seen += 1
 for path in sorted(top.rglob("*.parquet")):
-    (rows,) = duckdb.sql(f"select count(*) from '{path}'").fetchone()
+    ((rows,),) = duckdb.sql(f"select count(*) from '{path}'").fetchall()
     same = pa.ipc.open_stream(path.with_suffix(".arrow")).read_all()
     assert pyarrow.parquet.read_table(path).to_pylist() == same.to_pylist(), path
     assert rows == same.num_rows, path

@@ -1,0 +1,241 @@
+package tool
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"srar/lib/rows"
+	"srar/lib/stream"
+)
+
+// The test binary is also the command it tests: with this variable set it runs
+// the subject.
+const subjectEnv = "SRAR_TOOL_SUBJECT"
+
+const subjectUsage = `usage: subject [flags] [WORD...]
+
+  --end HOW   how it ends
+  --n N       a number
+` + StreamUsage
+
+var subject = Command{Name: "subject", Usage: subjectUsage, Streams: InOut, Setup: func(t *Tool) func(context.Context) error {
+	end := t.Flags.String("end", "", "")
+	t.Flags.Int("n", 0, "")
+	t.Unrecorded("end")
+	return func(ctx context.Context) error {
+		switch *end {
+		case "words":
+			w, err := t.Text()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(w, "%q %v\n", t.Args(), t.Entry().Args)
+			return nil
+		case "fail":
+			return errors.New("it did not\nwork")
+		case "usage":
+			return WithHint(Usagef("that is wrong"), "do %s", "this")
+		case "input":
+			return fmt.Errorf("reading: %w", WithHint(Inputf("that is broken"), "mend it"))
+		case "wait":
+			fmt.Println("ready")
+			<-ctx.Done()
+			return ctx.Err()
+		case "deaf":
+			fmt.Println("ready")
+			select {}
+		case "half": // an output that is begun and then lost
+			return half(t, errors.New("lost"))
+		case "rows":
+			return half(t, nil)
+		case "progress":
+			t.Progress(func() string { return "busy" })
+			time.Sleep(20 * time.Millisecond)
+			t.Logf("done")
+			return nil
+		}
+		return t.NoArgs()
+	}
+}}
+
+func half(t *Tool, err error) error {
+	out, e := t.Output(rows.Metrics.Schema())
+	if e != nil {
+		return e
+	}
+	return errors.Join(out.Write(rows.Batch([]rows.Metric{{Step: 1}})), err)
+}
+
+func TestMain(m *testing.M) {
+	if os.Getenv(subjectEnv) != "" {
+		Main(subject)
+	}
+	os.Exit(m.Run())
+}
+
+func command(args ...string) *exec.Cmd {
+	c := exec.Command(os.Args[0], args...)
+	c.Env = append(os.Environ(), subjectEnv+"=1")
+	return c
+}
+
+func play(t *testing.T, args ...string) (out, msg string, code int) {
+	t.Helper()
+	c := command(args...)
+	var o, e bytes.Buffer
+	c.Stdout, c.Stderr = &o, &e
+	err := c.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		require.NoError(t, err)
+	}
+	return o.String(), e.String(), c.ProcessState.ExitCode()
+}
+
+func TestExitCodesAndVoice(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		code int
+		msg  string
+	}{
+		{"", 0, ""},
+		{"--end fail", 1, "subject: it did not; work\n"},
+		{"--end usage", 2, "subject: that is wrong\nhint: do this\n"},
+		{"--end input", 3, "subject: reading: that is broken\nhint: mend it\n"},
+		{"--nothing", 2, "subject: no such flag: --nothing\n"},
+		{"--n x", 2, "subject: invalid value \"x\" for flag -n: parse error\n"},
+		{"--n", 2, "subject: flag needs an argument: -n\n"},
+		{"word", 2, "subject: unexpected operand \"word\"\n"},
+		{"--log loud", 2, "subject: --log is text or json, not \"loud\"\n"},
+		{"--compress lz4", 2, "subject: --compress is zstd, not \"lz4\"\n"},
+		{"--whole", 2, "subject: --whole completes the file of --save, which is missing\n"},
+		{"--quiet --end fail", 1, "subject: it did not; work\n"},
+		{"--end progress", 0, "subject: done\n"},
+		{"--end progress --quiet", 0, ""},
+	} {
+		_, msg, code := play(t, strings.Fields(c.args)...)
+		require.Equal(t, c.code, code, "%s: %s", c.args, msg)
+		require.Equal(t, c.msg, msg, c.args)
+	}
+	_, msg, _ := play(t, "--log", "json", "--end", "usage")
+	require.Regexp(t, `^\{"time":"[^"]+Z","level":"error","command":"subject","message":"that is wrong"\}\n\{"time":"[^"]+Z","level":"hint","command":"subject","message":"do this"\}\n$`, msg)
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	out, msg, code := play(t, "--n", "3", "--help")
+	require.Equal(t, subjectUsage, out)
+	require.Empty(t, msg)
+	require.Zero(t, code)
+	out, _, code = play(t, "--version")
+	require.True(t, strings.HasPrefix(out, "subject "+Version+" "), out)
+	require.Zero(t, code)
+}
+
+// Operands and flags come in any order; the history knows the flags that say
+// what was computed, sorted, and no others.
+func TestArguments(t *testing.T) {
+	for args, want := range map[string]string{
+		"a b --end words":                  `["a" "b"] []`,
+		"a --end words b --n 3":            `["a" "b"] [--n=3]`,
+		"--end words -- --n 3":             `["--n" "3"] []`,
+		"--end=words -n=4 --quiet c --n=5": `["c"] [--n=5]`,
+	} {
+		out, msg, code := play(t, strings.Fields(args)...)
+		require.Zero(t, code, msg)
+		require.Equal(t, want+"\n", out, args)
+	}
+}
+
+func TestSignals(t *testing.T) {
+	for _, c := range []struct {
+		end  string
+		sigs []syscall.Signal
+		code int
+	}{
+		{"wait", []syscall.Signal{syscall.SIGINT}, 130},
+		{"wait", []syscall.Signal{syscall.SIGTERM}, 143},
+		{"deaf", []syscall.Signal{syscall.SIGTERM}, 143}, // within a second all the same
+		{"deaf", []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 130},
+	} {
+		cmd := command("--end", c.end)
+		out, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		ready := make([]byte, 5)
+		_, err = out.Read(ready)
+		require.NoError(t, err)
+		start := time.Now()
+		for _, s := range c.sigs {
+			require.NoError(t, cmd.Process.Signal(s))
+			time.Sleep(10 * time.Millisecond)
+		}
+		require.Error(t, cmd.Wait())
+		require.Equal(t, c.code, cmd.ProcessState.ExitCode())
+		require.Less(t, time.Since(start), 5*time.Second)
+	}
+}
+
+// Files of a run that fails do not appear; those of one that works do, whole.
+func TestOutputsAreWholeOrAbsent(t *testing.T) {
+	dir := t.TempDir()
+	out, save := filepath.Join(dir, "out.arrow"), filepath.Join(dir, "save.arrow")
+	_, _, code := play(t, "--end", "half", "-o", out, "--save", save)
+	require.Equal(t, 1, code)
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, left)
+
+	std, _, code := play(t, "--end", "half")
+	require.Equal(t, 1, code)
+	_, err = readAll(stream.NewReader(strings.NewReader(std), "stdout", stream.Limits{}))
+	require.ErrorIs(t, err, stream.ErrEarly)
+
+	_, _, code = play(t, "--end", "rows", "-o", out, "--save", save, "--compress", "zstd")
+	require.Zero(t, code)
+	for _, path := range []string{out, save} {
+		r, err := stream.Open(path)
+		require.NoError(t, err)
+		n, err := readAll(r)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		s, err := r.Schema()
+		require.NoError(t, err)
+		require.Equal(t, []stream.Entry{{Command: "subject", Version: Version, Args: []string{}, Inputs: map[string]string{}}}, s.History)
+		require.NoError(t, r.Close())
+	}
+}
+
+func readAll(r *stream.Reader) (rows int, err error) {
+	for {
+		b, err := r.Next()
+		if err == io.EOF {
+			return rows, nil
+		}
+		if err != nil {
+			return rows, err
+		}
+		rows += b.Len()
+	}
+}
+
+// A flag that the usage text does not name is our own mistake.
+func TestUsageNamesEveryFlag(t *testing.T) {
+	require.PanicsWithValue(t, "tool: usage of bad does not name --secret", func() {
+		run(Command{Name: "bad", Usage: subjectUsage, Setup: func(t *Tool) func(context.Context) error {
+			t.Flags.Bool("secret", false, "")
+			return nil
+		}}, nil)
+	})
+}
