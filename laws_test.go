@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/cpu"
 
 	"srar/lib/stream"
 	"srar/lib/trial"
@@ -22,6 +23,16 @@ type law struct {
 	args  string // OUT stands for a path that does not exist yet
 	input string // artifact of the fixture that it reads
 	rows  bool   // f(A+B) = f(A)+f(B), and unknown columns pass through
+}
+
+// computes reports whether the command runs the engine.
+func (l law) computes() bool {
+	for _, name := range []string{"srar-rollout ", "srar-logprob ", "srar-update "} {
+		if strings.HasPrefix(l.args, name) {
+			return true
+		}
+	}
+	return false
 }
 
 var laws = []law{
@@ -253,5 +264,35 @@ func TestLawThreadsChangeNothing(t *testing.T) {
 		one.Env = append(one.Env, "GOMAXPROCS=1")
 		two.Env = append(two.Env, "GOMAXPROCS=2")
 		require.True(t, bytes.Equal(one.Must(t), two.Must(t)))
+	})
+}
+
+// Every tier of the CPU that this machine has gives the same bytes; one that it
+// lacks, or that does not exist, is refused.
+func TestLawTiersChangeNothing(t *testing.T) {
+	tiers := map[string]bool{
+		"generic": true,
+		"avx2":    cpu.X86.HasAVX2 && cpu.X86.HasFMA,
+		"avx512":  cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL,
+		"mmx":     false,
+	}
+	eachLaw(t, func(t *testing.T, l law, f fixture) {
+		if !l.computes() {
+			return
+		}
+		in := f.read(t, l.input)
+		want := l.with(t, f, in).Must(t)
+		for tier, have := range tiers {
+			p := l.with(t, f, in)
+			p.Env = append(p.Env, "SRAR_CPU="+tier)
+			r := p.Run(t)
+			if !have {
+				require.Equal(t, 1, r.Status, tier)
+				require.Contains(t, r.Voice, tier)
+				continue
+			}
+			require.Zero(t, r.Status, "%s: %s", tier, r.Voice)
+			require.True(t, bytes.Equal(want, r.Out), tier)
+		}
 	})
 }

@@ -60,7 +60,7 @@ var libraries = map[string][]string{
 	"golang.org/x/text/language":        {"lib/chat"},
 	"github.com/pierrec/lz4/v4":         {"lib/stream"},
 	"github.com/google/flatbuffers":     {"tests"},
-	"golang.org/x/sys/cpu":              {"lib/op"},
+	"golang.org/x/sys/cpu":              {"lib/op", "tests"},
 	"golang.org/x/sys/unix":             {"lib/op", "lib/ckpt", "lib/stream"},
 	"golang.org/x/term":                 {"lib/tool"},
 	"golang.org/x/time/rate":            {"cmd/srar-oracle"},

@@ -3,20 +3,20 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
+	"srar/lib/golden"
 	"srar/lib/rows"
 	"srar/lib/stream"
+	"srar/lib/trial"
 )
 
 func TestMain(m *testing.M) {
@@ -25,70 +25,32 @@ func TestMain(m *testing.M) {
 
 // On a terminal the scores are a table, and --save holds the rows.
 func TestTerminal(t *testing.T) {
-	data, err := filepath.Abs(golden("one-prompt.arrow"))
-	require.NoError(t, err)
 	testscript.Run(t, testscript.Params{
 		Files: []string{filepath.Join("testdata", "terminal.txt")},
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("DATA", data)
+			e.Setenv("DATA", golden.Path(t, "reward", "eval", "one-prompt.arrow"))
 			return nil
 		},
 	})
 }
 
-// golden returns a path in the folder that SRAR_GOLDEN names, by default that
-// of the project.
-func golden(path string) string {
-	dir := os.Getenv("SRAR_GOLDEN")
-	if dir == "" {
-		dir = filepath.Join("..", "testdata", "golden")
-	}
-	return filepath.Join(dir, "reward", "eval", path)
+// stored reads a golden file.
+func stored(t testing.TB, name string) []byte {
+	t.Helper()
+	return trial.File(t, golden.Path(t, "reward", "eval", name))
 }
 
-// command runs srar-eval in an environment without a judge but for what env
-// adds, and returns its output, exit status and voice.
+// command runs srar-eval and returns its output, exit status and voice.
 func command(t testing.TB, stdin []byte, env []string, flags ...string) (out []byte, status int, voice string) {
 	t.Helper()
-	cmd := exec.Command("srar-eval", flags...)
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "JUDGE_") {
-			cmd.Env = append(cmd.Env, v)
-		}
-	}
-	cmd.Env = append(cmd.Env, env...)
-	cmd.Stdin = bytes.NewReader(stdin)
-	var o, e bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &o, &e
-	err := cmd.Run()
-	var x *exec.ExitError
-	if !errors.As(err, &x) {
-		require.NoError(t, err)
-	}
-	return o.Bytes(), cmd.ProcessState.ExitCode(), e.String()
-}
-
-func file(t testing.TB, path string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	require.NoError(t, err)
-	return b
+	r := trial.Process{Args: append([]string{"srar-eval"}, flags...), Stdin: stdin, Env: env}.Run(t)
+	return r.Out, r.Status, r.Voice
 }
 
 // load reads a stream to its proven end.
-func load[T any](t testing.TB, data []byte) (out []T) {
+func load[T any](t testing.TB, data []byte) []T {
 	t.Helper()
-	r := stream.NewReader(bytes.NewReader(data), "test", stream.Limits{})
-	for n := 0; ; n++ {
-		b, err := r.Next()
-		if err == io.EOF {
-			return out
-		}
-		require.NoError(t, err)
-		list, err := rows.Read[T](b, n)
-		require.NoError(t, err)
-		out = append(out, list...)
-	}
+	return slices.Concat(trial.Groups[T](t, data)...)
 }
 
 // key names a score.
@@ -134,7 +96,7 @@ type goldenCase struct {
 }
 
 func goldenCases(t testing.TB) (cases []goldenCase) {
-	require.NoError(t, json.Unmarshal(file(t, golden("cases.json")), &cases))
+	require.NoError(t, json.Unmarshal(stored(t, "cases.json"), &cases))
 	require.NotEmpty(t, cases)
 	return cases
 }
@@ -151,14 +113,14 @@ func TestGoldenScores(t *testing.T) {
 		t.Run(c.Case, func(t *testing.T) {
 			flags := append([]string{}, c.Flags...)
 			if c.Against != nil {
-				flags = append(flags, "--against", golden(*c.Against))
+				flags = append(flags, "--against", golden.Path(t, "reward", "eval", *c.Against))
 			}
 			var env []string
 			if c.HTTP {
 				flags = append(flags, "--judge")
 				env = newStepJudge(t).env()
 			}
-			out, status, voice := command(t, file(t, golden(c.Stream)), env, flags...)
+			out, status, voice := command(t, stored(t, c.Stream), env, flags...)
 			require.Zero(t, status, voice)
 			got := scores(t, out)
 			for _, w := range c.Expected {
@@ -180,11 +142,11 @@ func TestGoldenScores(t *testing.T) {
 
 // A stream that was cut has no scores.
 func TestCutInput(t *testing.T) {
-	data := file(t, golden("one-prompt.arrow"))
+	data := stored(t, "one-prompt.arrow")
 	for _, n := range []int{0, 50, len(data) / 2, len(data) - 8} {
 		out, status, voice := command(t, data[:n], nil)
 		require.Equal(t, 3, status, "cut at %d", n)
-		require.False(t, bytes.HasSuffix(out, []byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}))
+		require.True(t, trial.Unfinished(out))
 		require.True(t, strings.HasPrefix(voice, "srar-eval: "), voice)
 	}
 }
@@ -218,14 +180,14 @@ func TestMisused(t *testing.T) {
 // Rows of kind rollout are checked by rule and score as the same rows do with
 // the columns of the judge.
 func TestRolloutsAreChecked(t *testing.T) {
-	data := rewrite(t, file(t, golden("one-prompt.arrow")), func(b *stream.Batch) *stream.Batch {
+	data := rewrite(t, stored(t, "one-prompt.arrow"), func(b *stream.Batch) *stream.Batch {
 		return b.Without("answer", "answer_status", "correct", "well_formed", "steps", "judge_status", "judge_error", "verdicts", "judge_reply",
 			"judge_model", "judge_tries", "judge_prompt_tokens", "judge_completion_tokens", "step_correct")
 	})
 	out, status, voice := command(t, data, nil, "--k", "1,8")
 	require.Zero(t, status, voice)
 	require.Contains(t, voice, "8 answers checked by rule")
-	full, _, _ := command(t, file(t, golden("one-prompt.arrow")), nil, "--k", "1,8")
+	full, _, _ := command(t, stored(t, "one-prompt.arrow"), nil, "--k", "1,8")
 	got, want := scores(t, out), scores(t, full)
 	for _, m := range []string{"accuracy", "pass@8", "maj@8", "loop_rate", "self_corrections", "length", "format_rate"} {
 		require.Equal(t, want[key{metric: m}], got[key{metric: m}], m)
@@ -237,30 +199,17 @@ func TestRolloutsAreChecked(t *testing.T) {
 // rewrite passes every batch of a stream through f.
 func rewrite(t testing.TB, data []byte, f func(*stream.Batch) *stream.Batch) []byte {
 	t.Helper()
-	r := stream.NewReader(bytes.NewReader(data), "test", stream.Limits{})
-	var out bytes.Buffer
-	var w *stream.Writer
-	for {
-		b, err := r.Next()
-		if err == io.EOF {
-			break
-		}
-		require.NoError(t, err)
-		b = f(b)
-		if w == nil {
-			w, err = stream.NewWriter(&out, b.Schema(), stream.Options{})
-			require.NoError(t, err)
-		}
-		require.NoError(t, w.Write(b))
+	list := trial.Batches(t, data)
+	for i, b := range list {
+		list[i] = f(b)
 	}
-	require.NoError(t, w.Close())
-	return out.Bytes()
+	return trial.Stream(t, list[0].Schema(), list...)
 }
 
 // Two halves of a prompt's rollouts, in two streams, are one prompt; the same
 // id with another problem is another prompt.
 func TestPromptsJoin(t *testing.T) {
-	whole := file(t, golden("one-prompt.arrow"))
+	whole := stored(t, "one-prompt.arrow")
 	half := func(from, to int) []byte {
 		return rewrite(t, whole, func(b *stream.Batch) *stream.Batch {
 			var at []int
@@ -298,7 +247,7 @@ func TestBadRows(t *testing.T) {
 		{"rows: batch 0, row 1: a step spans bytes ", func(v []rows.Verdict, _ [][]*bool) { v[1].Steps[0].End = 1 << 30 }},
 		{"rows: batch 0, row 3: 0 marks of ", func(_ []rows.Verdict, m [][]*bool) { m[3] = []*bool{} }},
 	} {
-		data := rewrite(t, file(t, golden("one-prompt.arrow")), func(b *stream.Batch) *stream.Batch {
+		data := rewrite(t, stored(t, "one-prompt.arrow"), func(b *stream.Batch) *stream.Batch {
 			list, err := rows.Read[rows.Verdict](b, 0)
 			require.NoError(t, err)
 			marked, err := rows.Read[rows.StepMarks](b, 0)
@@ -321,7 +270,7 @@ func TestBadRows(t *testing.T) {
 
 // Rows without a source are in no set of --by, and it is said.
 func TestByWithoutSource(t *testing.T) {
-	data := rewrite(t, file(t, golden("one-prompt.arrow")), func(b *stream.Batch) *stream.Batch {
+	data := rewrite(t, stored(t, "one-prompt.arrow"), func(b *stream.Batch) *stream.Batch {
 		null := make([]bool, b.Len())
 		for i := range null {
 			null[i] = true
@@ -335,7 +284,7 @@ func TestByWithoutSource(t *testing.T) {
 }
 
 func TestAgainst(t *testing.T) {
-	data := file(t, golden("one-prompt.arrow"))
+	data := stored(t, "one-prompt.arrow")
 	path := filepath.Join(t.TempDir(), "same.arrow")
 	require.NoError(t, os.WriteFile(path, data, 0o666))
 	out, status, voice := command(t, data, nil, "--against", path)
@@ -344,8 +293,7 @@ func TestAgainst(t *testing.T) {
 	for _, m := range []string{"agreement", "kappa", "step_agreement", "mark_agreement", "first_error_agreement"} {
 		require.Equal(t, 1., got[key{metric: m}].Value, m)
 	}
-	s, err := stream.NewReader(bytes.NewReader(out), "test", stream.Limits{}).Schema()
-	require.NoError(t, err)
+	s := trial.Schema(t, out)
 	last := s.History[len(s.History)-1]
 	require.Equal(t, "srar-eval", last.Command)
 	require.Contains(t, last.Inputs["against"], "sha256:")
@@ -356,7 +304,7 @@ func TestAgainst(t *testing.T) {
 	require.Equal(t, 3, status)
 	require.Contains(t, voice, "appears twice")
 
-	_, status, voice = command(t, data, nil, "--against", golden("ties.arrow"))
+	_, status, voice = command(t, data, nil, "--against", golden.Path(t, "reward", "eval", "ties.arrow"))
 	require.Zero(t, status)
 	require.Contains(t, voice, "warning: no rollout is judged here and in ")
 
@@ -369,7 +317,7 @@ func TestAgainst(t *testing.T) {
 
 func TestMarkdown(t *testing.T) {
 	dir := t.TempDir()
-	out, status, voice := command(t, file(t, golden("one-prompt.arrow")), nil, "--k", "1", "--markdown", "--save", filepath.Join(dir, "s.arrow"))
+	out, status, voice := command(t, stored(t, "one-prompt.arrow"), nil, "--k", "1", "--markdown", "--save", filepath.Join(dir, "s.arrow"))
 	require.Zero(t, status, voice)
 	lines := strings.Split(string(out), "\n")
 	require.Equal(t, "| metric | value | 95 % interval | n |", lines[0])
@@ -378,13 +326,13 @@ func TestMarkdown(t *testing.T) {
 	require.Equal(t, "| maj@1 | 1.0000 | 0.2065 to 1.0000 | 1 |", lines[5])
 	require.Contains(t, string(out), "| right_sound | 5 |  | 6 |\n")
 
-	rowsOut, _, _ := command(t, file(t, golden("one-prompt.arrow")), nil, "--k", "1")
-	require.Equal(t, scores(t, rowsOut), scores(t, file(t, filepath.Join(dir, "s.arrow"))))
+	rowsOut, _, _ := command(t, stored(t, "one-prompt.arrow"), nil, "--k", "1")
+	require.Equal(t, scores(t, rowsOut), scores(t, trial.File(t, filepath.Join(dir, "s.arrow"))))
 
-	out, status, voice = command(t, file(t, golden("one-prompt.arrow")), nil, "--by", "data_source", "--markdown", "-o", filepath.Join(dir, "t.md"))
+	out, status, voice = command(t, stored(t, "one-prompt.arrow"), nil, "--by", "data_source", "--markdown", "-o", filepath.Join(dir, "t.md"))
 	require.Zero(t, status, voice)
 	require.Empty(t, out)
-	require.Contains(t, string(file(t, filepath.Join(dir, "t.md"))), "| data source | metric | value |")
+	require.Contains(t, string(trial.File(t, filepath.Join(dir, "t.md"))), "| data source | metric | value |")
 }
 
 // A data source cannot break the table or command the terminal.

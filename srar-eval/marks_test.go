@@ -14,9 +14,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"srar/lib/golden"
 	"srar/lib/judge"
 	"srar/lib/rows"
 	"srar/lib/stream"
+	"srar/lib/trial"
 )
 
 // stepJudge is a judge behind HTTP that knows the mark of each step by a word
@@ -35,7 +37,7 @@ var marker = regexp.MustCompile(`mk[a-z0-9]+s\d+x`)
 
 func newStepJudge(t testing.TB) *stepJudge {
 	j := &stepJudge{asked: map[string]int{}, down: func(string) bool { return false }}
-	require.NoError(t, json.Unmarshal(file(t, golden("marks.json")), &j.marks))
+	require.NoError(t, json.Unmarshal(stored(t, "marks.json"), &j.marks))
 	j.Server = httptest.NewServer(j)
 	t.Cleanup(j.Close)
 	return j
@@ -80,21 +82,17 @@ func (j *stepJudge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestGoldenStepReplies(t *testing.T) {
-	n := 0
-	for line := range strings.Lines(string(file(t, golden("step-replies.jsonl")))) {
-		var c struct {
-			Reply    string
-			Expected *bool
-		}
-		require.NoError(t, json.Unmarshal([]byte(line), &c))
-		n++
+	type reply struct {
+		Reply    string
+		Expected *bool
+	}
+	for _, c := range golden.Lines[reply](t, golden.Path(t, "reward", "eval", "step-replies.jsonl")) {
 		got, err := judge.ReadMark(c.Reply)
 		require.Equal(t, c.Expected == nil, err != nil, c.Reply)
 		if c.Expected != nil {
 			require.Equal(t, *c.Expected, got, c.Reply)
 		}
 	}
-	require.NotZero(t, n)
 }
 
 type markedRow struct {
@@ -107,7 +105,7 @@ type markedRow struct {
 // asked for where they are missing.
 func TestMarksAreKept(t *testing.T) {
 	j := newStepJudge(t)
-	data := file(t, golden("asked.arrow"))
+	data := stored(t, "asked.arrow")
 	path := filepath.Join(t.TempDir(), "marked.arrow")
 	first, status, voice := command(t, data, j.env(), "--judge", "--marks", path)
 	require.Zero(t, status, voice)
@@ -115,7 +113,7 @@ func TestMarksAreKept(t *testing.T) {
 	asked := j.requests
 	require.Greater(t, asked, len(j.marks)) // some were not sure
 
-	marked := load[markedRow](t, file(t, path))
+	marked := load[markedRow](t, trial.File(t, path))
 	n := 0
 	for _, r := range marked {
 		for k, m := range r.StepCorrect {
@@ -129,13 +127,13 @@ func TestMarksAreKept(t *testing.T) {
 	}
 	require.Equal(t, len(j.marks), n)
 
-	again, status, voice := command(t, file(t, path), nil)
+	again, status, voice := command(t, trial.File(t, path), nil)
 	require.Zero(t, status, voice)
 	require.Equal(t, scores(t, first), scores(t, again))
 	require.Equal(t, asked, j.requests)
 
 	// One mark is taken away: one request brings it back.
-	holed := rewrite(t, file(t, path), func(b *stream.Batch) *stream.Batch {
+	holed := rewrite(t, trial.File(t, path), func(b *stream.Batch) *stream.Batch {
 		list, err := rows.Read[stepColumns](b, 0)
 		require.NoError(t, err)
 		if id := b.Column("prompt_id").Text(0); strings.HasSuffix(id, marked[0].PromptID) {
@@ -147,15 +145,15 @@ func TestMarksAreKept(t *testing.T) {
 	require.Zero(t, status, voice)
 	require.Equal(t, scores(t, first), scores(t, out))
 	require.Equal(t, asked+1, j.requests)
-	require.Equal(t, marked, load[markedRow](t, file(t, path)))
+	require.Equal(t, marked, load[markedRow](t, trial.File(t, path)))
 }
 
 // The judge is shown the steps up to the one in question and the reference.
 func TestQuestion(t *testing.T) {
 	j := newStepJudge(t)
-	_, status, voice := command(t, file(t, golden("asked.arrow")), j.env(), "--judge", "--concurrency", "1", "--tries", "9")
+	_, status, voice := command(t, stored(t, "asked.arrow"), j.env(), "--judge", "--concurrency", "1", "--tries", "9")
 	require.Zero(t, status, voice)
-	last := load[rows.Verdict](t, file(t, golden("asked.arrow")))
+	last := load[rows.Verdict](t, stored(t, "asked.arrow"))
 	r := last[len(last)-1]
 	var body struct {
 		Messages []struct{ Role, Content string }
@@ -173,7 +171,7 @@ func TestQuestion(t *testing.T) {
 func TestFailures(t *testing.T) {
 	j := newStepJudge(t)
 	j.down = func(m string) bool { return strings.HasSuffix(m, "s3x") }
-	data := file(t, golden("asked.arrow"))
+	data := stored(t, "asked.arrow")
 	dir := t.TempDir()
 	path := filepath.Join(dir, "marked.arrow")
 	cache := filepath.Join(dir, "cache")
@@ -184,7 +182,7 @@ func TestFailures(t *testing.T) {
 	require.Contains(t, voice, "without a mark, http 500: 4")
 	got := scores(t, out)
 	require.Equal(t, int64(14), got[key{metric: "frr"}].N) // 18 rollouts, four with a third step
-	for _, r := range load[markedRow](t, file(t, path)) {
+	for _, r := range load[markedRow](t, trial.File(t, path)) {
 		for k, m := range r.StepCorrect {
 			require.Equal(t, k == 2, m == nil)
 		}
@@ -194,7 +192,7 @@ func TestFailures(t *testing.T) {
 	out, status, voice = command(t, data, j.env(), append(flags, "--max-failure-rate", "0.1")...)
 	require.Equal(t, 1, status)
 	require.Contains(t, voice, "srar-eval: 4 of 30 judgements failed, more than --max-failure-rate 0.1 allows\n")
-	require.False(t, strings.HasSuffix(string(out), "\xff\xff\xff\xff\x00\x00\x00\x00"))
+	require.True(t, trial.Unfinished(out))
 	require.NoFileExists(t, path)
 
 	// The cache asks only for those that have no mark.
@@ -212,7 +210,7 @@ func TestRefused(t *testing.T) {
 		http.Error(w, `{"error": {"message": "no"}}`, http.StatusUnauthorized)
 	}))
 	defer srv.Close()
-	_, status, voice := command(t, file(t, golden("asked.arrow")), []string{judge.EnvURL + "=" + srv.URL, judge.EnvModel + "=m", judge.EnvKey + "=secret-7f3a"}, "--judge")
+	_, status, voice := command(t, stored(t, "asked.arrow"), []string{judge.EnvURL + "=" + srv.URL, judge.EnvModel + "=m", judge.EnvKey + "=secret-7f3a"}, "--judge")
 	require.Equal(t, 1, status)
 	require.NotContains(t, voice, "secret-7f3a")
 	require.Contains(t, voice, "srar-eval: ")

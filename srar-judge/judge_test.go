@@ -17,6 +17,7 @@ import (
 
 	"srar/lib/rows"
 	"srar/lib/stream"
+	"srar/lib/trial"
 )
 
 type httpScripts struct {
@@ -44,7 +45,7 @@ type httpScripts struct {
 }
 
 func scripts(t testing.TB) (s httpScripts) {
-	require.NoError(t, json.Unmarshal(golden(t, "http.json"), &s))
+	require.NoError(t, json.Unmarshal(stored(t, "http.json"), &s))
 	return s
 }
 
@@ -54,7 +55,7 @@ func TestGoldenHTTP(t *testing.T) {
 		script := want[m].Script
 		return script[min(n, len(script)-1)]
 	})
-	got := flat(must(t, s.URL, golden(t, "http.arrow"), "--tries", "3", "--timeout", "1s", "--max-failure-rate", "1", "--concurrency", "32"))
+	got := flat(must(t, s.URL, stored(t, "http.arrow"), "--tries", "3", "--timeout", "1s", "--max-failure-rate", "1", "--concurrency", "32"))
 	require.Len(t, got, len(want))
 	for _, r := range got {
 		c := want[marker.FindString(r.Response)]
@@ -100,7 +101,7 @@ func TestGoldenFilter(t *testing.T) {
 			}
 		}
 		var got []string
-		for _, g := range must(t, s.URL, golden(t, "filter.arrow"), flags...) {
+		for _, g := range must(t, s.URL, stored(t, "filter.arrow"), flags...) {
 			got = append(got, g[0].PromptID)
 		}
 		require.Equal(t, ids, got)
@@ -114,7 +115,7 @@ func TestGoldenFilter(t *testing.T) {
 func TestGoldenSecret(t *testing.T) {
 	words := scripts(t).Secret
 	s := answering(t, never)
-	got := flat(must(t, s.URL, golden(t, "secret.arrow"), "--max-failure-rate", "1"))
+	got := flat(must(t, s.URL, stored(t, "secret.arrow"), "--max-failure-rate", "1"))
 	require.NotZero(t, len(s.texts))
 	for _, text := range s.texts {
 		for _, k := range []string{"problem", "suggest_item", "tail"} {
@@ -164,7 +165,7 @@ func TestColumns(t *testing.T) {
 	require.Equal(t, []rows.Step{{Printed: &seven, Start: 10, End: 24}, {Start: 24, End: int32(len(bare.Response))}}, got[3].Steps)
 }
 
-func TestFailureRate(t *testing.T) {
+func TestJ3TooManyFailuresFailTheRun(t *testing.T) {
 	fail := scripts(t).RateFail
 	s := answering(t, func(m string) bool { return slices.Contains(fail, m) })
 	for _, c := range []struct {
@@ -177,26 +178,27 @@ func TestFailureRate(t *testing.T) {
 		{nil, 1},
 	} {
 		save := filepath.Join(t.TempDir(), "save.arrow")
-		r := run(t, s.URL, golden(t, "rate.arrow"), append(c.flags, "--tries", "1", "--save", save)...)
-		require.Equal(t, c.status, r.status, r.voice)
-		require.Equal(t, c.status == 0, ended(r.out))
+		r := run(t, s.URL, stored(t, "rate.arrow"), append(c.flags, "--tries", "1", "--save", save)...)
+		require.Equal(t, c.status, r.Status, r.Voice)
+		require.Equal(t, c.status == 0, trial.Complete(r.Out))
+		require.Equal(t, c.status != 0, trial.Unfinished(r.Out))
 		_, err := os.Stat(save)
 		require.Equal(t, c.status == 0, err == nil, "a file under its final name is complete")
-		require.Contains(t, r.voice, "no json 10")
+		require.Contains(t, r.Voice, "no json 10")
 		if c.status == 1 {
-			require.Contains(t, r.voice, "10 of 20 judgements failed")
-			require.Contains(t, r.voice, "hint: ")
+			require.Contains(t, r.Voice, "10 of 20 judgements failed")
+			require.Contains(t, r.Voice, "hint: ")
 		}
 	}
 }
 
-func TestUnauthorized(t *testing.T) {
+func TestJ3RefusedKeyEndsAtOnce(t *testing.T) {
 	s := serve(t, func(string, int) action { return action{Status: 401, EchoKey: true} })
 	r := run(t, s.URL, mixed(t, 50), "--max-failure-rate", "1", "--concurrency", "2")
-	require.Equal(t, 1, r.status)
-	require.False(t, ended(r.out))
-	require.Contains(t, r.voice, "401")
-	require.Contains(t, r.voice, "hint: set $JUDGE_API_KEY")
+	require.Equal(t, 1, r.Status)
+	require.True(t, trial.Unfinished(r.Out))
+	require.Contains(t, r.Voice, "401")
+	require.Contains(t, r.Voice, "hint: set $JUDGE_API_KEY")
 	require.LessOrEqual(t, s.requests(), 4, "it ends at once")
 }
 
@@ -204,8 +206,8 @@ func TestNobodyListens(t *testing.T) {
 	s := answering(t, never)
 	s.Close()
 	r := run(t, s.URL, mixed(t, 1), "--tries", "1")
-	require.Equal(t, 1, r.status)
-	require.Contains(t, r.voice, "network 2")
+	require.Equal(t, 1, r.Status)
+	require.Contains(t, r.Voice, "network 2")
 }
 
 func TestMisused(t *testing.T) {
@@ -219,8 +221,8 @@ func TestMisused(t *testing.T) {
 		{"--url", "http://h/v1", "--judge-model", "m", "--max-failure-rate", "1.1"},
 	} {
 		r := run(t, "", in, flags...)
-		require.Equal(t, 2, r.status, "%v: %s", flags, r.voice)
-		require.Empty(t, r.out)
+		require.Equal(t, 2, r.Status, "%v: %s", flags, r.Voice)
+		require.Empty(t, r.Out)
 	}
 }
 
@@ -245,9 +247,9 @@ func TestNotValid(t *testing.T) {
 		"retry without verdicts": {mixed(t, 1), []string{"--retry-failed"}, "verdict rows are needed"},
 	} {
 		r := run(t, s.URL, c.in, c.flags...)
-		require.Equal(t, 3, r.status, "%s: %s", name, r.voice)
-		require.False(t, ended(r.out), name)
-		require.Contains(t, r.voice, c.text, name)
+		require.Equal(t, 3, r.Status, "%s: %s", name, r.Voice)
+		require.True(t, trial.Unfinished(r.Out), name)
+		require.Contains(t, r.Voice, c.text, name)
 	}
 }
 
@@ -268,13 +270,13 @@ func TestSameBytes(t *testing.T) {
 	in := mixed(t, 12)
 	s := answering(t, never)
 	first := run(t, s.URL, in, "--cache", filepath.Join(dir, "a"))
-	require.Zero(t, first.status, first.voice)
+	require.Zero(t, first.Status, first.Voice)
 	require.Equal(t, 24, s.requests())
 
 	cached := run(t, "http://127.0.0.1:9", in, "--cache", filepath.Join(dir, "a"), "--timeout", "7s")
-	require.Zero(t, cached.status, cached.voice)
-	require.True(t, bytes.Equal(first.out, cached.out), "nothing is sent, all is the same")
-	require.Contains(t, cached.voice, "answers from the cache: 24")
+	require.Zero(t, cached.Status, cached.Voice)
+	require.True(t, bytes.Equal(first.Out, cached.Out), "nothing is sent, all is the same")
+	require.Contains(t, cached.Voice, "answers from the cache: 24")
 
 	jumbled := serve(t, func(m string, _ int) action {
 		a := says(`[{"id": 1, "satisfied": true, "step": 1}, {"id": 2, "satisfied": false, "step": -1}]`)
@@ -282,11 +284,11 @@ func TestSameBytes(t *testing.T) {
 		return a
 	})
 	other := run(t, jumbled.URL, in, "--concurrency", "7")
-	require.Zero(t, other.status, other.voice)
-	require.True(t, bytes.Equal(first.out, other.out))
+	require.Zero(t, other.Status, other.Voice)
+	require.True(t, bytes.Equal(first.Out, other.Out))
 
-	require.NotContains(t, string(first.out), "127.0.0.1")
-	require.NotContains(t, string(first.out), dir)
+	require.NotContains(t, string(first.Out), "127.0.0.1")
+	require.NotContains(t, string(first.Out), dir)
 	require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
 			b, err := os.ReadFile(path)
@@ -297,18 +299,18 @@ func TestSameBytes(t *testing.T) {
 	}))
 }
 
-func TestRetryFailed(t *testing.T) {
+func TestJ6RetriesAddToTheCost(t *testing.T) {
 	broken := func(m string) bool { return strings.HasSuffix(m, "r1x") }
 	s := answering(t, broken)
 	first := run(t, s.URL, mixed(t, 3), "--tries", "2", "--max-failure-rate", "1")
-	require.Zero(t, first.status, first.voice)
-	before := flat(groups(t, first.out))
+	require.Zero(t, first.Status, first.Voice)
+	before := flat(groups(t, first.Out))
 
 	again := answering(t, never)
-	second := run(t, again.URL, first.out, "--tries", "1", "--retry-failed")
-	require.Zero(t, second.status, second.voice)
+	second := run(t, again.URL, first.Out, "--tries", "1", "--retry-failed")
+	require.Zero(t, second.Status, second.Voice)
 	require.Equal(t, 3, again.requests(), "only failed rows are asked about")
-	for i, r := range flat(groups(t, second.out)) {
+	for i, r := range flat(groups(t, second.Out)) {
 		if before[i].JudgeStatus == "ok" {
 			require.Equal(t, before[i], r)
 			continue
@@ -322,8 +324,8 @@ func TestRetryFailed(t *testing.T) {
 	}
 
 	nothing := answering(t, never)
-	third := run(t, nothing.URL, second.out, "--retry-failed")
-	require.Zero(t, third.status)
+	third := run(t, nothing.URL, second.Out, "--retry-failed")
+	require.Zero(t, third.Status)
 	require.Zero(t, nothing.requests())
 }
 
@@ -332,20 +334,19 @@ func TestStaleColumns(t *testing.T) {
 	r := rollout(0, 0, `\boxed{4}`)
 	in := streamOf(t, &rows.Advantages, []rows.Advantage{{Prompt: r.Prompt, Generation: r.Generation, Judgement: rows.Judgement{AnswerStatus: "different", JudgeStatus: "skipped"}, Credit: rows.Credit{BaseAdvantage: 7}}})
 	out := run(t, "", in, "--no-judge")
-	require.Zero(t, out.status, out.voice)
-	schema, err := stream.NewReader(bytes.NewReader(out.out), "test", stream.Limits{}).Schema()
-	require.NoError(t, err)
+	require.Zero(t, out.Status, out.Voice)
+	schema := trial.Schema(t, out.Out)
 	require.Equal(t, "verdict", schema.RowKind)
 	_, there := schema.Lookup("advantages")
 	require.False(t, there)
-	require.True(t, flat(groups(t, out.out))[0].Correct)
+	require.True(t, flat(groups(t, out.Out))[0].Correct)
 }
 
 // With --keep the command ends though its input does not, and whoever writes
 // there finds it closed.
 func TestKeepClosesTheInput(t *testing.T) {
 	s := answering(t, never)
-	cmd := command(s.URL, "--keep", "2")
+	cmd := command(t, s.URL, nil, "--keep", "2")
 	stdin, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	var out, voice bytes.Buffer
@@ -366,8 +367,7 @@ func TestKeepClosesTheInput(t *testing.T) {
 func TestClosedDownstream(t *testing.T) {
 	s := answering(t, never)
 	save := filepath.Join(t.TempDir(), "save.arrow")
-	cmd := command(s.URL, "--save", save, "--concurrency", "1")
-	cmd.Stdin = bytes.NewReader(mixed(t, 200))
+	cmd := command(t, s.URL, mixed(t, 200), "--save", save, "--concurrency", "1")
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	var voice bytes.Buffer
@@ -377,9 +377,7 @@ func TestClosedDownstream(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, stdout.Close())
 	require.NoError(t, cmd.Wait(), voice.String())
-	saved, err := os.ReadFile(save)
-	require.NoError(t, err)
-	require.Less(t, len(groups(t, saved)), 200)
+	require.Less(t, len(groups(t, trial.File(t, save))), 200)
 }
 
 // An interrupted run ends soon, whatever the judge does, and keeps what it has
@@ -395,8 +393,7 @@ func TestInterrupt(t *testing.T) {
 		return a
 	})
 	dir := filepath.Join(t.TempDir(), "c")
-	cmd := command(s.URL, "--cache", dir, "--concurrency", "2")
-	cmd.Stdin = bytes.NewReader(mixed(t, 3))
+	cmd := command(t, s.URL, mixed(t, 3), "--cache", dir, "--concurrency", "2")
 	var out, voice bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &voice
 	require.NoError(t, cmd.Start())
@@ -412,7 +409,7 @@ func TestInterrupt(t *testing.T) {
 	require.Error(t, cmd.Wait())
 	require.Equal(t, 130, cmd.ProcessState.ExitCode(), voice.String())
 	require.Less(t, time.Since(begin), 10*time.Second)
-	require.False(t, ended(out.Bytes()))
+	require.True(t, trial.Unfinished(out.Bytes()))
 	files, err := filepath.Glob(filepath.Join(dir, "*", "*.json"))
 	require.NoError(t, err)
 	require.Len(t, files, 1)
@@ -422,7 +419,7 @@ func TestInterrupt(t *testing.T) {
 // still waits.
 func TestGroupsLeaveAtOnce(t *testing.T) {
 	s := answering(t, never)
-	cmd := command(s.URL)
+	cmd := command(t, s.URL, nil)
 	stdin, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	stdout, err := cmd.StdoutPipe()
@@ -448,7 +445,7 @@ func TestGroupsLeaveAtOnce(t *testing.T) {
 // ends with the next group, and does not wait for its input.
 func TestClosedDownstreamWhileTheInputWaits(t *testing.T) {
 	s := answering(t, never)
-	cmd := command(s.URL)
+	cmd := command(t, s.URL, nil)
 	stdin, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	stdout, err := cmd.StdoutPipe()

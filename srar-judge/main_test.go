@@ -3,16 +3,12 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,9 +16,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
+	"srar/lib/golden"
 	"srar/lib/judge"
 	"srar/lib/rows"
 	"srar/lib/stream"
+	"srar/lib/trial"
 )
 
 func TestMain(m *testing.M) {
@@ -31,17 +29,10 @@ func TestMain(m *testing.M) {
 
 const secretKey = "sk-0123456789abcdef"
 
-// golden returns a file of the folder that SRAR_GOLDEN names, by default that
-// of the project.
-func golden(t testing.TB, name string) []byte {
+// stored reads a golden file.
+func stored(t testing.TB, name string) []byte {
 	t.Helper()
-	dir := os.Getenv("SRAR_GOLDEN")
-	if dir == "" {
-		dir = filepath.Join("..", "testdata", "golden")
-	}
-	b, err := os.ReadFile(filepath.Join(dir, "reward", "judge", name))
-	require.NoError(t, err)
-	return b
+	return trial.File(t, golden.Path(t, "reward", "judge", name))
 }
 
 // server is a judge that knows a case by the marker in the solution. script
@@ -177,41 +168,25 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Write(out)
 }
 
-// result is how a run of the command ended.
-type result struct {
-	out    []byte
-	status int
-	voice  string
-}
-
-// command prepares srar-judge with a judge at url, or none.
-func command(url string, flags ...string) *exec.Cmd {
-	cmd := exec.Command("srar-judge", flags...)
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "JUDGE_") {
-			cmd.Env = append(cmd.Env, v)
-		}
-	}
+// process is srar-judge with a judge at url, or none.
+func process(url string, stdin []byte, flags ...string) trial.Process {
+	p := trial.Process{Args: append([]string{"srar-judge"}, flags...), Stdin: stdin}
 	if url != "" {
-		cmd.Env = append(cmd.Env, judge.EnvURL+"="+url+"/v1", judge.EnvModel+"=asked", judge.EnvKey+"="+secretKey)
+		p.Env = []string{judge.EnvURL + "=" + url + "/v1", judge.EnvModel + "=asked", judge.EnvKey + "=" + secretKey}
 	}
-	return cmd
+	return p
 }
 
-func run(t testing.TB, url string, stdin []byte, flags ...string) result {
+// command is process for a test that starts it and waits for it.
+func command(t testing.TB, url string, stdin []byte, flags ...string) *exec.Cmd {
+	return process(url, stdin, flags...).Command(trial.Within(t, time.Minute))
+}
+
+func run(t testing.TB, url string, stdin []byte, flags ...string) trial.Result {
 	t.Helper()
-	cmd := command(url, flags...)
-	cmd.Stdin = bytes.NewReader(stdin)
-	var o, e bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &o, &e
-	err := cmd.Run()
-	var x *exec.ExitError
-	if !errors.As(err, &x) {
-		require.NoError(t, err)
-	}
-	r := result{o.Bytes(), cmd.ProcessState.ExitCode(), e.String()}
-	require.NotContains(t, string(r.out), secretKey)
-	require.NotContains(t, r.voice, secretKey)
+	r := process(url, stdin, flags...).Run(t)
+	require.NotContains(t, string(r.Out), secretKey)
+	require.NotContains(t, r.Voice, secretKey)
 	return r
 }
 
@@ -219,24 +194,13 @@ func run(t testing.TB, url string, stdin []byte, flags ...string) result {
 func must(t testing.TB, url string, stdin []byte, flags ...string) [][]rows.Verdict {
 	t.Helper()
 	r := run(t, url, stdin, flags...)
-	require.Zero(t, r.status, r.voice)
-	return groups(t, r.out)
+	require.Zero(t, r.Status, r.Voice)
+	return groups(t, r.Out)
 }
 
-// groups reads a stream to its proven end.
-func groups(t testing.TB, data []byte) (out [][]rows.Verdict) {
+func groups(t testing.TB, data []byte) [][]rows.Verdict {
 	t.Helper()
-	r := stream.NewReader(bytes.NewReader(data), "test", stream.Limits{})
-	for n := 0; ; n++ {
-		b, err := r.Next()
-		if err == io.EOF {
-			return out
-		}
-		require.NoError(t, err)
-		g, err := rows.Read[rows.Verdict](b, n)
-		require.NoError(t, err)
-		out = append(out, g)
-	}
+	return trial.Groups[rows.Verdict](t, data)
 }
 
 func flat(groups [][]rows.Verdict) (out []rows.Verdict) {
@@ -244,11 +208,6 @@ func flat(groups [][]rows.Verdict) (out []rows.Verdict) {
 		out = append(out, g...)
 	}
 	return out
-}
-
-// ended says whether a stream closes with the end marker.
-func ended(data []byte) bool {
-	return bytes.HasSuffix(data, []byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0})
 }
 
 // rollout makes a row of prompt p with a marker that the judge knows it by.
@@ -266,14 +225,11 @@ func rollout(p, n int, response string) rows.Rollout {
 // streamOf writes groups as a stream of the kind.
 func streamOf[T any](t testing.TB, kind *rows.Kind, groups ...[]T) []byte {
 	t.Helper()
-	var b bytes.Buffer
-	w, err := stream.NewWriter(&b, kind.Schema(), stream.Options{})
-	require.NoError(t, err)
+	var list []*stream.Batch
 	for _, g := range groups {
-		require.NoError(t, w.Write(rows.Batch(g)))
+		list = append(list, rows.Batch(g))
 	}
-	require.NoError(t, w.Close())
-	return b.Bytes()
+	return trial.Stream(t, kind.Schema(), list...)
 }
 
 // mixed are n groups of two rollouts, one right and one wrong.

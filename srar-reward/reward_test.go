@@ -3,72 +3,38 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"math"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
+	"srar/lib/golden"
 	"srar/lib/rows"
-	"srar/lib/stream"
+	"srar/lib/trial"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"srar-reward": main})
 }
 
-// golden returns a path in the folder that SRAR_GOLDEN names, by default that
-// of the project.
-func golden(path string) string {
-	dir := os.Getenv("SRAR_GOLDEN")
-	if dir == "" {
-		dir = filepath.Join("..", "testdata", "golden")
-	}
-	return filepath.Join(dir, "reward", "advantage", path)
+// stored reads a golden file.
+func stored(t testing.TB, name string) []byte {
+	t.Helper()
+	return trial.File(t, golden.Path(t, "reward", "advantage", name))
 }
 
 // command runs srar-reward and returns its output, exit status and voice.
 func command(t testing.TB, stdin []byte, flags ...string) (out []byte, status int, voice string) {
 	t.Helper()
-	cmd := exec.Command("srar-reward", flags...)
-	cmd.Stdin = bytes.NewReader(stdin)
-	var o, e bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &o, &e
-	err := cmd.Run()
-	var x *exec.ExitError
-	if !errors.As(err, &x) {
-		require.NoError(t, err)
-	}
-	return o.Bytes(), cmd.ProcessState.ExitCode(), e.String()
+	r := trial.Process{Args: append([]string{"srar-reward"}, flags...), Stdin: stdin}.Run(t)
+	return r.Out, r.Status, r.Voice
 }
 
-func read(t testing.TB, path string) []byte {
+func groups(t testing.TB, data []byte) [][]rows.Advantage {
 	t.Helper()
-	b, err := os.ReadFile(path)
-	require.NoError(t, err)
-	return b
-}
-
-// groups reads a stream of advantages to its proven end.
-func groups(t testing.TB, data []byte) (out [][]rows.Advantage) {
-	t.Helper()
-	r := stream.NewReader(bytes.NewReader(data), "test", stream.Limits{})
-	for n := 0; ; n++ {
-		b, err := r.Next()
-		if err == io.EOF {
-			return out
-		}
-		require.NoError(t, err)
-		g, err := rows.Read[rows.Advantage](b, n)
-		require.NoError(t, err)
-		out = append(out, g)
-	}
+	return trial.Groups[rows.Advantage](t, data)
 }
 
 // expected is a row of an expected file. Runs are [count, value] pairs.
@@ -130,15 +96,15 @@ func TestGoldenAdvantages(t *testing.T) {
 		Flags       []string
 		Expected    *string
 	}
-	require.NoError(t, json.Unmarshal(read(t, golden("cases.json")), &cases))
+	require.NoError(t, json.Unmarshal(stored(t, "cases.json"), &cases))
 	require.NotEmpty(t, cases)
 	for _, c := range cases {
 		t.Run(c.Stream+" "+c.Run, func(t *testing.T) {
-			out, status, voice := command(t, read(t, golden(c.Stream)), c.Flags...)
+			out, status, voice := command(t, stored(t, c.Stream), c.Flags...)
 			require.Zero(t, status, voice)
 			var want [][]expected
 			if c.Expected != nil {
-				require.NoError(t, json.Unmarshal(read(t, golden(*c.Expected)), &want))
+				require.NoError(t, json.Unmarshal(stored(t, *c.Expected), &want))
 			}
 			got := groups(t, out)
 			require.Len(t, got, len(want))
@@ -154,26 +120,18 @@ func TestGoldenAdvantages(t *testing.T) {
 
 // Rows that break the method: exit status 3, where in the data, no end marker.
 func TestGoldenRefusals(t *testing.T) {
-	files, err := filepath.Glob(golden("bad/*.arrow"))
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	for _, f := range files {
-		out, status, voice := command(t, read(t, f))
+	for _, f := range golden.Glob(t, "reward/advantage/bad/*.arrow") {
+		out, status, voice := command(t, trial.File(t, f))
 		require.Equal(t, 3, status, f)
 		require.Contains(t, voice, "srar-reward: rows: batch 1, row ", f)
-		require.False(t, ended(out), f)
+		require.True(t, trial.Unfinished(out), f)
 	}
-}
-
-// ended reports whether a stream closes with the end marker.
-func ended(out []byte) bool {
-	return bytes.HasSuffix(out, []byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0})
 }
 
 // Unknown columns pass, a stream that has the columns already gets them anew
 // in place, and streams add up.
 func TestStreams(t *testing.T) {
-	mix := read(t, golden("mix.arrow"))
+	mix := stored(t, "mix.arrow")
 	first, status, _ := command(t, mix, "--preset", "recipe")
 	require.Zero(t, status)
 	paper, _, _ := command(t, mix)
@@ -181,9 +139,7 @@ func TestStreams(t *testing.T) {
 	require.Zero(t, status)
 	require.Equal(t, groups(t, paper), groups(t, again))
 
-	r := stream.NewReader(bytes.NewReader(again), "test", stream.Limits{})
-	s, err := r.Schema()
-	require.NoError(t, err)
+	s := trial.Schema(t, again)
 	require.Equal(t, "advantage", s.RowKind)
 	_, ok := s.Lookup("x_note")
 	require.True(t, ok)
@@ -199,25 +155,25 @@ func TestStreams(t *testing.T) {
 }
 
 func TestCutInput(t *testing.T) {
-	mix := read(t, golden("mix.arrow"))
+	mix := stored(t, "mix.arrow")
 	for _, n := range []int{0, 100, len(mix) / 2, len(mix) - 8, len(mix) - 4} {
 		out, status, voice := command(t, mix[:n])
 		require.Equal(t, 3, status, "cut at %d", n)
-		require.False(t, ended(out))
+		require.True(t, trial.Unfinished(out))
 		require.True(t, strings.HasPrefix(voice, "srar-reward: "), voice)
 	}
 }
 
 // The counters name every case of routing.
 func TestVoice(t *testing.T) {
-	_, status, voice := command(t, read(t, golden("mix.arrow")))
+	_, status, voice := command(t, stored(t, "mix.arrow"))
 	require.Zero(t, status)
 	for _, part := range []string{" groups of ", " of one rollout", " failed, ", " too long, ", " for step 0, the whole solution (dropped), ", " for step -1", " without a step heading", " restart", " of a single rollout, ", " of zero deviation", "advantages of "} {
 		require.Contains(t, voice, part)
 	}
-	_, _, voice = command(t, read(t, golden("mix.arrow")), "--quiet")
+	_, _, voice = command(t, stored(t, "mix.arrow"), "--quiet")
 	require.Empty(t, voice)
-	_, _, voice = command(t, read(t, golden("mix.arrow")), "--filter", "acc", "--whole-solution", "broadcast")
+	_, _, voice = command(t, stored(t, "mix.arrow"), "--filter", "acc", "--whole-solution", "broadcast")
 	require.NotContains(t, voice, " 0 groups dropped")
 	require.Contains(t, voice, "(on all tokens)")
 }

@@ -180,6 +180,25 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// A reference that cannot be read is a state of its own, neither right nor wrong.
+func TestA1UnreadableReferenceIsAState(t *testing.T) {
+	huge := "9^{9^{9^9}}"
+	_, found, status := Check(`\boxed{4}`, &huge)
+	require.True(t, found)
+	require.Equal(t, Undecided, status)
+	_, _, status = Check(`\boxed{4}`, nil)
+	require.Equal(t, Unknown, status)
+}
+
+func TestA2WrappingTheReferenceChangesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := anyAnswer.Draw(t, "a"), anyAnswer.Draw(t, "b")
+		for _, wrapped := range []string{`\boxed{` + b + "}", "$" + b + "$", `\boxed{$` + b + "$}", `$\boxed{` + b + "}$"} {
+			require.Equal(t, Compare(a, b), Compare(a, wrapped), "%q and %q", a, wrapped)
+		}
+	})
+}
+
 // pair is a case from the test suites of other graders.
 type pair struct {
 	ID, Reference, Response, Source string
@@ -199,7 +218,7 @@ var otherwise = map[string]string{
 
 // Of 285 pairs from the suites of Math-Verify, Skywork, verl's relatives and
 // others 268 are judged as labelled, with one false "equal".
-func TestPairs(t *testing.T) {
+func TestA3BothErrorKindsAreCounted(t *testing.T) {
 	f, err := os.Open("testdata/pairs.jsonl")
 	require.NoError(t, err)
 	defer f.Close()

@@ -6,9 +6,10 @@
 // milliseconds, [Tensor.Float32] converts what is asked for. [Write] makes a
 // whole directory appear at once or not at all; files of the parent that this
 // package does not interpret are carried over byte for byte. Beside them lie
-// two files of our own: srar.json ([Meta]) and optimizer.safetensors, which
+// three files of our own: srar.json ([Meta]); optimizer.safetensors, which
 // holds the moments NAME.m and NAME.v of each parameter NAME, and under NAME
-// itself the float32 master of a parameter that is stored in fewer bits.
+// itself the float32 master of a parameter that is stored in fewer bits; and
+// [MetricsFile].
 //
 // Directories come from elsewhere. A truncated, overlapping, mislabelled or
 // hostile file is an error and never a crash, a file cut while it is mapped
@@ -29,6 +30,11 @@ import (
 	"slices"
 	"sync"
 )
+
+// MetricsFile is the name of the file that tells of the optimiser steps between
+// a checkpoint and its parent. Only its writer knows what it holds, and no
+// checkpoint inherits it.
+const MetricsFile = "metrics.arrow"
 
 // Names of the files of a checkpoint that this package interprets.
 const (

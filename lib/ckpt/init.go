@@ -32,7 +32,7 @@ func Init(dir string, c Config, files map[string][]byte, seed uint64) error {
 		}
 		all := map[string][]byte{configFile: config, generationFile: generation}
 		for name, b := range files {
-			if !plainName(name) || name == weightsFile || name == indexFile || name == optimizerFile || name == metaFile {
+			if name == configFile || name == generationFile || written(name) || !filepath.IsLocal(name) || filepath.Base(name) != name || name == "." {
 				return fmt.Errorf("a file cannot be named %q", name)
 			}
 			all[name] = b

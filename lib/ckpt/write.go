@@ -22,9 +22,8 @@ type Update struct {
 	// M and V hold the first and second moments of every parameter. Nil: the
 	// new checkpoint has no optimizer.safetensors.
 	M, V map[string][]float32
-	// Files holds further files by name, in place of the parent's of that name;
-	// none of those that this package interprets.
-	Files map[string][]byte
+	// Metrics is the content of [MetricsFile]. Nil: there is none.
+	Metrics []byte
 }
 
 // Write makes the directory dir from u, whole or not at all: it is written
@@ -32,8 +31,8 @@ type Update struct {
 // and is not empty is an error that wraps [fs.ErrExist].
 //
 // The weights keep the parent's names, types, order and division into shards;
-// a copy of a tied output matrix follows the embedding. All other files of the
-// parent are copied byte for byte. Equal updates of equal parents give equal
+// a copy of a tied output matrix follows the embedding. Files of the parent that
+// this package does not write are copied byte for byte. Equal updates of equal parents give equal
 // bytes. A parameter without values, of another length, or with a value that
 // is not finite in its type is an error.
 func Write(dir string, u Update) error {
@@ -41,17 +40,11 @@ func Write(dir string, u Update) error {
 }
 
 func (u Update) write(tmp string) error {
-	skip := map[string]bool{weightsFile: true, indexFile: true, optimizerFile: true, metaFile: true}
+	shards := map[string]bool{} // whatever the index calls them
 	for _, f := range u.Parent.files {
-		skip[filepath.Base(f.path)] = true
+		shards[filepath.Base(f.path)] = true
 	}
-	for name := range u.Files {
-		if skip[name] || !plainName(name) {
-			return fmt.Errorf("a file cannot be named %q", name)
-		}
-		skip[name] = true
-	}
-	carried := func(name string) bool { return !skip[name] && !shardFile.MatchString(name) }
+	carried := func(name string) bool { return !shards[name] && !written(name) }
 	if err := copyTree(tmp, u.Parent.dir, carried, 0); err != nil {
 		return err
 	}
@@ -71,18 +64,21 @@ func (u Update) write(tmp string) error {
 			return err
 		}
 	}
-	for name, data := range u.Files {
-		if err := writeBytes(filepath.Join(tmp, name), data); err != nil {
+	if u.Metrics != nil {
+		if err := writeBytes(filepath.Join(tmp, MetricsFile), u.Metrics); err != nil {
 			return err
 		}
 	}
 	return writeMeta(tmp, u.Meta)
 }
 
-// plainName reports whether a file of this name can lie beside the others.
-func plainName(name string) bool {
-	return name != configFile && name != generationFile && !shardFile.MatchString(name) &&
-		filepath.IsLocal(name) && filepath.Base(name) == name && name != "."
+// written reports whether this package alone writes files of that name.
+func written(name string) bool {
+	switch name {
+	case weightsFile, indexFile, optimizerFile, metaFile, MetricsFile:
+		return true
+	}
+	return shardFile.MatchString(name)
 }
 
 func writeMeta(dir string, m Meta) error {

@@ -64,7 +64,7 @@ func TestWrite(t *testing.T) {
 			before := content(t, dir)
 			c := open(t, dir)
 			u := update(t, c)
-			u.Files = map[string][]byte{"NOTICE.md": []byte("new"), "metrics": []byte("1")}
+			u.Metrics = []byte("new")
 			beside := t.TempDir()
 			out := filepath.Join(beside, "a", "M1")
 			require.NoError(t, Write(out, u))
@@ -73,14 +73,13 @@ func TestWrite(t *testing.T) {
 
 			after := content(t, out)
 			for name := range before {
-				if name != "NOTICE.md" && (filepath.Ext(name) != ".safetensors" || name == "adapter.safetensors") {
+				if filepath.Ext(name) != ".safetensors" || name == "adapter.safetensors" {
 					require.Equal(t, before[name], after[name], name)
 				}
 				require.Contains(t, after, name)
 			}
-			require.Subset(t, append(slices.Collect(maps.Keys(before)), metaFile, optimizerFile, "NOTICE.md", "metrics"), slices.Collect(maps.Keys(after)))
-			require.Equal(t, "new", after["NOTICE.md"])
-			require.Equal(t, "1", after["metrics"])
+			require.Subset(t, append(slices.Collect(maps.Keys(before)), metaFile, optimizerFile, MetricsFile), slices.Collect(maps.Keys(after)))
+			require.Equal(t, "new", after[MetricsFile])
 
 			e := open(t, out)
 			require.Equal(t, c.Names(), e.Names())
@@ -144,16 +143,19 @@ func stored(t *testing.T, f *File, name string, want []float32) {
 	require.Equal(t, want, got)
 }
 
-// TestWriteFresh writes the parent's weights without an optimizer.
+// TestWriteFresh writes the parent's weights without what tells of its training.
 func TestWriteFresh(t *testing.T) {
-	c := open(t, makeTiny(t, tiny, BF16, nil))
+	u := update(t, open(t, makeTiny(t, tiny, BF16, nil)))
+	u.Metrics = []byte("of the parent")
 	one := filepath.Join(t.TempDir(), "M1")
-	require.NoError(t, Write(one, update(t, c)))
+	require.NoError(t, Write(one, u))
 	parent := open(t, one)
 	out := filepath.Join(t.TempDir(), "M2")
 	require.NoError(t, Write(out, Update{Parent: parent}))
 	was, is := content(t, one), content(t, out)
 	require.Equal(t, was[weightsFile], is[weightsFile])
+	require.Contains(t, was, MetricsFile)
+	require.NotContains(t, is, MetricsFile)
 	require.NotContains(t, is, optimizerFile)
 	require.Zero(t, open(t, out).Step())
 }
@@ -181,12 +183,6 @@ func TestWriteFails(t *testing.T) {
 		err := Write(filepath.Join(beside, "M1"), u)
 		require.ErrorContains(t, err, tc.want)
 		require.Empty(t, names(t, beside))
-	}
-
-	for _, name := range []string{configFile, weightsFile, metaFile, "../x", "sub/x", ".", shardName(1, 2)} {
-		u := update(t, c)
-		u.Files = map[string][]byte{name: nil}
-		require.ErrorContains(t, Write(filepath.Join(t.TempDir(), "M1"), u), "a file cannot be named", name)
 	}
 
 	u := update(t, c)

@@ -28,7 +28,7 @@ func counted(sizes []int, job func(g, j int) Job) func() (int, []Job, error) {
 	}
 }
 
-func TestInOrder(t *testing.T) {
+func TestJ7ConcurrencyIsBounded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		sizes := rapid.SliceOfN(rapid.IntRange(0, 4), 0, 20).Draw(t, "sizes")
 		workers := rapid.IntRange(1, 5).Draw(t, "workers")

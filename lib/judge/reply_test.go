@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"srar/lib/golden"
 	"srar/lib/rubric"
 )
 
@@ -97,7 +98,7 @@ func FuzzJSON(f *testing.F) {
 }
 
 func FuzzReadVerdicts(f *testing.F) {
-	for _, c := range readLines[replyCase](f, "reward/judge/replies.jsonl") {
+	for _, c := range golden.Lines[replyCase](f, golden.Path(f, "reward", "judge", "replies.jsonl")) {
 		if len(c.Reply) < 2000 {
 			f.Add(c.Reply)
 		}

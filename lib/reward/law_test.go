@@ -206,8 +206,9 @@ func TestLawPermutation(t *testing.T) {
 }
 
 // Rollouts without verdicts never change what steps earn for others: the rest
-// of the group gets the same, to the bit, as if they were not there.
-func TestLawFailuresChangeNothing(t *testing.T) {
+// of the group gets the same, to the bit, as if they were not there. Nor do they
+// get anything of the rubric themselves.
+func TestJ2FailedRolloutLeavesStatisticsAndGradient(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c, g := drawConfig(t), drawGroup(t, true)
 		c.Estimator = rapid.SampledFrom([]Estimator{SRaR, Raw}).Draw(t, "step estimator")

@@ -278,6 +278,20 @@ func TestSameSumsAreEqual(t *testing.T) {
 	require.Equal(t, out[0].StepRewards, out[1].StepRewards)
 }
 
+// Doing nothing does not score: a response without a satisfied item earns
+// nothing, and less than one that did what was asked for.
+func TestJ8DoingNothingDoesNotScore(t *testing.T) {
+	idle := rollout(1, false, all(nope, nope, nope, nope)...)
+	idle.WellFormed, idle.Response, idle.Steps = false, "", []steps.Step{{}}
+	idle.Tokens, idle.Offsets = 1, []int32{0}
+	for _, e := range []Estimator{SRaR, RaR, Merged, Raw, GRPO} {
+		out := assign(t, with(func(c *Config) { c.Estimator = e }), oneOfEach, idle, rollout(1, true, all(1, nope, nope, nope)...))
+		require.Equal(t, []float64{0}, out[0].StepRewards, e)
+		require.Zero(t, out[0].BaseReward, e)
+		require.Less(t, out[0].Advantages[0], out[1].Advantages[0], e)
+	}
+}
+
 func TestPitfallIsTakenByItsSize(t *testing.T) {
 	r := []Rollout{rollout(1, true, all(nope, nope, 1, nope)...)}
 	for _, p := range []float64{-.5, .5} {

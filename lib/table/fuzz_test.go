@@ -5,13 +5,13 @@ import (
 	"encoding/binary"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"srar/lib/golden"
 	"srar/lib/stream"
 )
 
@@ -72,7 +72,7 @@ func TestParquetFlips(t *testing.T) {
 func FuzzParquet(f *testing.F) {
 	f.Add(small(f))
 	for _, name := range []string{"py_verl_item_names.parquet", "duck_zstd_v2.parquet", "py_extra_columns.parquet", "bad_footer_len.parquet"} {
-		data, err := os.ReadFile(filepath.Join(goldenDir(f), name))
+		data, err := os.ReadFile(golden.Path(f, "text", "tables", name))
 		require.NoError(f, err)
 		f.Add(data)
 	}

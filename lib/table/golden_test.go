@@ -1,7 +1,7 @@
 package table
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -136,8 +136,10 @@ func goldenGood(t *testing.T, dir string, g goldenFile) {
 	require.NoError(t, err)
 	texts, err := rows(f, columns(f))
 	require.NoError(t, err)
+	expect, err := os.ReadFile(filepath.Join(dir, g.Expect)) // empty where there are no rows
+	require.NoError(t, err)
 	i := 0
-	lines(t, filepath.Join(dir, g.Expect), func(line []byte) {
+	for line := range bytes.Lines(expect) {
 		require.Less(t, i, len(got))
 		want := decode(line).(map[string]any)
 		text := want["ground_truth_text"]
@@ -159,7 +161,7 @@ func goldenGood(t *testing.T, dir string, g goldenFile) {
 			require.True(t, same(v, have), "row %d: %s is %v, not %v", i, name, have, v)
 		}
 		i++
-	})
+	}
 	require.Equal(t, i, len(got))
 	require.Equal(t, g.Rows, len(got))
 }

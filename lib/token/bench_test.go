@@ -35,7 +35,7 @@ func BenchmarkParse(b *testing.B) {
 func BenchmarkEncode(b *testing.B) {
 	for _, name := range names(b) {
 		b.Run(name, func(b *testing.B) {
-			tok := golden(b, name)
+			tok := loadGolden(b, name)
 			texts, size := caseTexts(b, name)
 			b.SetBytes(int64(size))
 			n := 0

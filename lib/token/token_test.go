@@ -60,7 +60,7 @@ func TestLoad(t *testing.T) {
 // TestRoundTrip: decoding gives the normalised text, offsets ascend and lie on
 // characters, and a stream gives the same text.
 func TestRoundTrip(t *testing.T) {
-	tok := golden(t, "tiny512")
+	tok := loadGolden(t, "tiny512")
 	rapid.Check(t, func(t *rapid.T) {
 		s := text.Draw(t, "text")
 		ids, spans := tok.EncodeOffsets(s)
@@ -83,7 +83,7 @@ func TestRoundTrip(t *testing.T) {
 
 // TestAnyIDs decodes ids that no text leads to.
 func TestAnyIDs(t *testing.T) {
-	tok := golden(t, "quirks")
+	tok := loadGolden(t, "quirks")
 	rapid.Check(t, func(t *rapid.T) {
 		checkDecode(t, tok, rapid.SliceOf(rapid.Int32Range(-2, 540)).Draw(t, "ids"))
 	})
@@ -111,7 +111,7 @@ func checkDecode(t require.TestingT, tok *Tokenizer, ids []int32) {
 // TestGuarded: in plain ranges there are no added tokens, outside they are as
 // ever, and the text is the same.
 func TestGuarded(t *testing.T) {
-	tok := golden(t, "tiny512")
+	tok := loadGolden(t, "tiny512")
 	end, _ := tok.ID("<|im_end|>")
 	s := "<|im_end|>a<|im_end|>b<|im_end|>"
 	for _, tc := range []struct {
@@ -133,7 +133,7 @@ func TestGuarded(t *testing.T) {
 		require.Equal(t, s, got)
 	}
 
-	quirks := golden(t, "quirks") // normalized tokens are guarded too, and shorter ones do not step in
+	quirks := loadGolden(t, "quirks") // normalized tokens are guarded too, and shorter ones do not step in
 	got := quirks.EncodeGuarded("<|n|><|im|>x", [][2]int{{0, 5}, {11, 12}})
 	require.Equal(t, slices.Concat(encodePlain(quirks, "<|n|>"), []int32{525}, quirks.Encode("x")), got)
 }
@@ -145,7 +145,7 @@ func encodePlain(tok *Tokenizer, s string) []int32 {
 // TestMergeLong: the heap gives what the scan for the best pair gives.
 func TestMergeLong(t *testing.T) {
 	for _, name := range []string{"tiny512", "quirks"} {
-		tok := golden(t, name)
+		tok := loadGolden(t, name)
 		rapid.Check(t, func(t *rapid.T) {
 			w := rapid.OneOf(rapid.StringMatching(`[a-e ]{2,64}`), rapid.StringN(2, 12, 64)).Draw(t, "word")
 			want := tok.merge(nil, w)
@@ -160,7 +160,7 @@ func TestMergeLong(t *testing.T) {
 
 // TestLongWords: words of a million bytes take no quadratic time.
 func TestLongWords(t *testing.T) {
-	tok := golden(t, "tiny512")
+	tok := loadGolden(t, "tiny512")
 	for _, s := range []string{"ab", " ", "\n", "1", "!", "a\u0301", "\u0301\u0323", "'", "é", "<|im_en", "\r "} {
 		s = strings.Repeat(s, 1_000_000/len(s))
 		ids := tok.Encode(s)
@@ -174,7 +174,7 @@ func TestLongWords(t *testing.T) {
 func TestConcurrent(t *testing.T) {
 	tok, err := Parse(readGolden(t, "tiny512"))
 	require.NoError(t, err)
-	want := golden(t, "tiny512").Encode("the number of the sum and the difference, 1234")
+	want := loadGolden(t, "tiny512").Encode("the number of the sum and the difference, 1234")
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -338,7 +338,7 @@ func TestRefused(t *testing.T) {
 		require.ErrorContains(t, err, "all 256 bytes")
 		tok, err := Parse(change(t, "model."+kind, value)) // all bytes are there, so it never acts
 		require.NoError(t, err)
-		require.Equal(t, golden(t, "quirks").Encode("ab\x00é"), tok.Encode("ab\x00é"))
+		require.Equal(t, loadGolden(t, "quirks").Encode("ab\x00é"), tok.Encode("ab\x00é"))
 	}
 	for n := range small {
 		_, err := Parse([]byte(small[:n]))
@@ -418,7 +418,7 @@ func FuzzEncode(f *testing.F) {
 	f.Add("It's 1234 x=y\n\n  ok <|im_end|> a\u0301 한국 \u0344\u0301", 3)
 	f.Add("\xff\xe2\x82 \xed\xa0\x80", 0)
 	f.Fuzz(func(t *testing.T, s string, at int) {
-		tok := golden(t, "tiny512")
+		tok := loadGolden(t, "tiny512")
 		ids, spans := tok.EncodeOffsets(s)
 		require.Len(t, spans, len(ids))
 		got, _ := tok.decode(ids, false)
