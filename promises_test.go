@@ -32,6 +32,7 @@ var promises = []struct {
 	{"R2", "state is keyed by the directory of the run, never by the clock", []string{"TestPipeThreadsAndRunsGiveTheSameBytes"}},
 	{"R3", "killed anywhere, the rerun gives the same bytes", []string{"TestPipeKilled", "TestKilledAtTwentyMoments"}},
 	{"R4", "a run goes on with optimizer, step and seed where it was", []string{"TestPipeThreadsAndRunsGiveTheSameBytes"}},
+	{"R5", "a run that trained nothing says so", []string{"TestSession"}}, // testdata/script/update.txtar
 	{"R6", "a checkpoint is a directory of the usual layout", []string{"TestWrite", "TestGoldenOpen"}},
 	{"F1", "groups are filtered by raw accuracy only", []string{"TestFilter/F1"}},
 	{"F2", "before they are judged", []string{"TestFilter/F2", "TestGoldenFilter"}},

@@ -420,13 +420,9 @@ func TestInterrupt(t *testing.T) {
 func TestGroupsLeaveAtOnce(t *testing.T) {
 	s := answering(t, never)
 	cmd := command(t, s.URL, nil)
-	stdin, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	stdout, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
+	stdin, stdout := piped(t, cmd)
 	in := mixed(t, 3)
-	_, err = stdin.Write(in[:len(in)-8])
+	_, err := stdin.Write(in[:len(in)-8])
 	require.NoError(t, err)
 	r := stream.NewReader(stdout, "test", stream.Limits{})
 	for range 3 {
@@ -446,16 +442,12 @@ func TestGroupsLeaveAtOnce(t *testing.T) {
 func TestClosedDownstreamWhileTheInputWaits(t *testing.T) {
 	s := answering(t, never)
 	cmd := command(t, s.URL, nil)
-	stdin, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	stdout, err := cmd.StdoutPipe()
-	require.NoError(t, err)
 	var voice bytes.Buffer
 	cmd.Stderr = &voice
-	require.NoError(t, cmd.Start())
+	stdin, stdout := piped(t, cmd)
 	one, two := mixed(t, 1), mixed(t, 2)
 	cut := len(one) - 8
-	_, err = stdin.Write(two[:cut])
+	_, err := stdin.Write(two[:cut])
 	require.NoError(t, err)
 	r := stream.NewReader(stdout, "test", stream.Limits{})
 	_, err = r.Next()

@@ -182,6 +182,16 @@ func command(t testing.TB, url string, stdin []byte, flags ...string) *exec.Cmd 
 	return process(url, stdin, flags...).Command(trial.Within(t, time.Minute))
 }
 
+// piped starts a command between two pipes.
+func piped(t testing.TB, cmd *exec.Cmd) (stdin io.WriteCloser, stdout io.ReadCloser) {
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	stdout, err = cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	return stdin, stdout
+}
+
 func run(t testing.TB, url string, stdin []byte, flags ...string) trial.Result {
 	t.Helper()
 	r := process(url, stdin, flags...).Run(t)

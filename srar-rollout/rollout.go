@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -53,17 +54,18 @@ func setup(t *tool.Tool) func(context.Context) error {
 }
 
 func (o *options) check(t *tool.Tool) error {
+	const most = 1 << 20 // rollouts
 	s := o.sampling
 	switch {
 	case o.model == "":
 		return tool.Usagef("--model is missing")
 	case o.compute != "f32":
 		return tool.Usagef("--compute is f32, not %q", o.compute)
-	case o.n < 1:
-		return tool.Usagef("-n is 1 or more, not %d", o.n)
-	case o.maxRows < 1:
-		return tool.Usagef("--max-rows is 1 or more, not %d", o.maxRows)
-	case !(s.Temperature > 0) || s.Temperature > 1e6:
+	case o.n < 1 || o.n > most:
+		return tool.Usagef("-n lies in [1, %d], not %d", most, o.n)
+	case o.maxRows < 1 || o.maxRows > most:
+		return tool.Usagef("--max-rows lies in [1, %d], not %d", most, o.maxRows)
+	case !(float32(s.Temperature) > 0) || s.Temperature > 1e6:
 		return tool.WithHint(tool.Usagef("--temperature is above 0, not %v", s.Temperature), "--greedy takes the best token always")
 	case !(s.TopP > 0 && s.TopP <= 1):
 		return tool.Usagef("--top-p lies in (0, 1], not %v", s.TopP)
@@ -71,8 +73,10 @@ func (o *options) check(t *tool.Tool) error {
 		return tool.Usagef("--min-p lies in [0, 1], not %v", s.MinP)
 	case s.TopK < 0:
 		return tool.Usagef("--top-k is 0 or more, not %d", s.TopK)
-	case !(s.Repetition > 0):
-		return tool.Usagef("--repetition-penalty is above 0, not %v", s.Repetition)
+	case !(s.Repetition > 0 && s.Repetition <= 1e6):
+		return tool.Usagef("--repetition-penalty lies in (0, 1e6], not %v", s.Repetition)
+	case !(math.Abs(s.Presence) <= 1e6 && math.Abs(s.Frequency) <= 1e6):
+		return tool.Usagef("--presence-penalty and --frequency-penalty lie in [-1e6, 1e6]")
 	case s.MaxTokens < 1 || o.maxPrompt < 1:
 		return tool.Usagef("--max-tokens and --max-prompt are 1 or more")
 	}
@@ -88,36 +92,30 @@ func (o *options) check(t *tool.Tool) error {
 
 // policy is what turns prompts into rollouts: weights, template, tokenizer.
 type policy struct {
-	check  *ckpt.Checkpoint
-	digest string // of the weights
 	model  *llm.Model
+	digest string // of the weights
+	step   int64  // optimiser steps behind them
 	*prompt.Encoder
 }
 
-func (o *options) load(t *tool.Tool) (*policy, error) {
-	threads, err := t.Threads()
+func (o *options) load(be op.Backend, threads int) (*policy, error) {
+	c, err := ckpt.Open(o.model)
 	if err != nil {
 		return nil, err
 	}
-	be, err := op.NewCPU(threads)
-	if err != nil {
-		return nil, err
-	}
-	var p policy
-	if p.check, err = ckpt.Open(o.model); err != nil {
-		return nil, err
-	}
-	if p.digest, err = p.check.Digest(); err != nil {
+	defer c.Close()
+	p := &policy{step: c.Step()}
+	if p.digest, err = c.Digest(); err != nil {
 		return nil, err
 	}
 	if p.Encoder, err = prompt.Load(o.model); err != nil {
 		return nil, err
 	}
-	if p.model, err = llm.Load(be, p.check); err != nil {
+	if p.model, err = llm.Load(be, c); err != nil {
 		return nil, err
 	}
 	p.model.MaxRows, p.model.Threads = o.maxRows, threads
-	return &p, nil
+	return p, nil
 }
 
 // origin is where a prompt came from; it passes the engine with the request.
@@ -130,11 +128,19 @@ func (o *options) run(ctx context.Context, t *tool.Tool) error {
 	if err := o.check(t); err != nil {
 		return err
 	}
-	p, err := o.load(t)
+	threads, err := t.Threads()
 	if err != nil {
 		return err
 	}
-	defer p.check.Close()
+	be, err := op.NewCPU(threads)
+	if err != nil {
+		return err
+	}
+	defer be.Close()
+	p, err := o.load(be, threads)
+	if err != nil {
+		return err
+	}
 	t.Record("model", p.digest)
 	in, err := t.Input(&rows.Prompts)
 	if err != nil {
@@ -222,7 +228,7 @@ func (o *options) rollouts(p *policy, r *llm.Request, samples []llm.Sample) *str
 			Finish:       s.Finish,
 			Seed:         o.seed,
 			Policy:       p.digest,
-			PolicyStep:   p.check.Step(),
+			PolicyStep:   p.step,
 		}
 	}
 	return from.batch.Take(take).With(rows.Columns(resp)...)

@@ -92,6 +92,12 @@ func (o *options) check(t *tool.Tool) error {
 		}
 		return nil
 	}
+	above := func(name string, x, lo float64) error {
+		if !(x > lo && x <= math.MaxFloat64) {
+			return tool.Usagef("--%s is above %v, not %v", name, lo, x)
+		}
+		return nil
+	}
 	oneOf := func(name, x string, list ...string) error {
 		if !slices.Contains(list, x) {
 			return tool.Usagef("--%s is one of %v, not %q", name, list, x)
@@ -115,7 +121,7 @@ func (o *options) check(t *tool.Tool) error {
 		oneOf("schedule", o.rate.kind, "constant", "linear", "cosine"),
 		between("clip-low", o.loss.ClipLow, 0, 1),
 		between("clip-high", o.loss.ClipHigh, 0, math.MaxFloat64),
-		between("dual-clip", o.loss.DualClip, 1, math.MaxFloat64),
+		above("dual-clip", o.loss.DualClip, 1),
 		between("kl", o.loss.KL, 0, math.MaxFloat64),
 		between("entropy", o.loss.Entropy, -math.MaxFloat64, math.MaxFloat64),
 		between("lr", o.rate.lr, 0, math.MaxFloat64),
@@ -124,7 +130,8 @@ func (o *options) check(t *tool.Tool) error {
 		between("weight-decay", o.optim.Decay, 0, math.MaxFloat64),
 		between("beta1", o.optim.Beta1, 0, 0.9999999),
 		between("beta2", o.optim.Beta2, 0, 0.9999999),
-		between("adam-eps", o.optim.Eps, 0, math.MaxFloat64),
+		above("adam-eps", o.optim.Eps, 0),
+		above("grad-clip", o.optim.Clip, 0),
 		between("mini-batch", float64(o.miniBatch), 0, math.MaxInt32),
 		between("epochs", float64(o.epochs), 1, math.MaxInt32),
 		between("micro-tokens", float64(o.microTokens), 0, math.MaxInt32),
@@ -134,9 +141,6 @@ func (o *options) check(t *tool.Tool) error {
 	}
 	if o.out == "" {
 		checks = append(checks, tool.Usagef("--out is missing"))
-	}
-	if !(o.optim.Clip > 0) {
-		checks = append(checks, tool.Usagef("--grad-clip is above 0, not %v", o.optim.Clip))
 	}
 	if o.rate.kind == "constant" {
 		checks = append(checks, idle("with --schedule constant", "total-steps", "min-lr"))

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,10 +20,6 @@ import (
 	"srar/lib/stream"
 	"srar/lib/tool"
 )
-
-// metricsFile holds the command's Metric rows inside the checkpoint, so that a
-// rerun that finds it complete can repeat them.
-const metricsFile = "metrics.arrow"
 
 // update is one run of the command.
 type update struct {
@@ -67,7 +62,16 @@ func (o *options) run(ctx context.Context, t *tool.Tool) (err error) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := u.load(); err != nil {
+	threads, err := t.Threads()
+	if err != nil {
+		return err
+	}
+	be, err := op.NewCPU(threads)
+	if err != nil {
+		return err
+	}
+	defer be.Close()
+	if err := u.load(be); err != nil {
 		return err
 	}
 	out, err := t.Output(u.schema())
@@ -107,15 +111,8 @@ func (u *update) schema() *stream.Schema {
 	return s
 }
 
-func (u *update) load() error {
-	threads, err := u.tool.Threads()
-	if err != nil {
-		return err
-	}
-	be, err := op.NewCPU(threads)
-	if err != nil {
-		return err
-	}
+// load makes the trainer, in the state in which the parent's was.
+func (u *update) load(be op.Backend) (err error) {
 	if u.model, err = llm.Load(be, u.parent); err != nil {
 		return err
 	}
@@ -131,6 +128,7 @@ func (u *update) load() error {
 	}
 	switch {
 	case opt != nil:
+		defer opt.Close()
 		return u.trainer.Restore(u.parent.Step(), opt)
 	case u.parent.Step() > 0:
 		return tool.WithHint(fmt.Errorf("%s: srar.json counts %d steps, but optimizer.safetensors is missing", u.options.model, u.parent.Step()),
@@ -155,16 +153,17 @@ func (u *update) again(ctx context.Context) error {
 		return fmt.Errorf("--out exists and is no checkpoint: %w", err)
 	}
 	defer have.Close()
-	if err := u.each(ctx, func([]llm.Row) error { return nil }); err != nil {
+	if err := tool.Each(u.in, func(*stream.Batch, int) error { return context.Cause(ctx) }); err != nil {
 		return err
 	}
 	if have.Meta().Made != u.made() {
 		return tool.WithHint(fmt.Errorf("%s exists and was made from another parent, input or flags", u.out), "choose another --out, or remove it")
 	}
-	old, err := u.tool.OpenInput(filepath.Join(u.out, metricsFile), &rows.Metrics)
+	old, err := u.tool.OpenInput(filepath.Join(u.out, ckpt.MetricsFile), &rows.Metrics)
 	if err != nil {
 		return err
 	}
+	defer old.Close()
 	out, err := u.tool.Output(u.schema())
 	if err != nil {
 		return err
@@ -175,7 +174,6 @@ func (u *update) again(ctx context.Context) error {
 
 // trainRow holds the columns that the loss needs.
 type trainRow struct {
-	PromptID     string    `col:"prompt_id"`
 	Policy       string    `col:"policy"`
 	PromptTokens []int32   `col:"prompt_tokens"`
 	Tokens       []int32   `col:"tokens"`
@@ -191,33 +189,37 @@ type refColumn struct {
 	RefLogprobs []float32 `col:"ref_logprobs"`
 }
 
+// group is a record batch with rows: those of one prompt.
+type group struct {
+	batch int // number in the stream
+	rows  []llm.Row
+}
+
 // each reads the input to its proven end, a group at a time.
-func (u *update) each(ctx context.Context, do func([]llm.Row) error) error {
+func (u *update) each(ctx context.Context, do func(group) error) error {
 	return tool.Each(u.in, func(b *stream.Batch, n int) error {
-		if err := context.Cause(ctx); err != nil {
+		if err := context.Cause(ctx); err != nil || b.Len() == 0 {
 			return err
 		}
-		group, err := u.group(b, n)
+		list, err := u.read(b, n)
 		if err != nil {
 			return err
 		}
-		return do(group)
+		return do(group{n, list})
 	})
 }
 
-func (u *update) group(b *stream.Batch, n int) ([]llm.Row, error) {
+// read returns the rows of the n'th batch. The engine checks what they hold.
+func (u *update) read(b *stream.Batch, n int) ([]llm.Row, error) {
+	if err := rows.OneGroup(b, n); err != nil {
+		return nil, err
+	}
 	list, err := rows.Read[trainRow](b, n)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]llm.Row, len(list))
 	for i, r := range list {
-		if len(r.Logprobs) != 0 && len(r.Logprobs) != len(r.Tokens) {
-			return nil, rows.Errorf(n, i, "column logprobs holds %d values for %d tokens", len(r.Logprobs), len(r.Tokens))
-		}
-		if !(r.Temperature > 0) || math.IsInf(float64(r.Temperature), 0) {
-			return nil, rows.Errorf(n, i, "column temperature is %v", r.Temperature)
-		}
 		out[i] = llm.Row{Prompt: r.PromptTokens, Tokens: r.Tokens, Temperature: r.Temperature, Old: r.Logprobs}
 		u.rows++
 		if u.loss.Kind == "pg" && r.Policy != u.digest {
@@ -233,9 +235,6 @@ func (u *update) group(b *stream.Batch, n int) ([]llm.Row, error) {
 			return nil, err
 		}
 		for i, r := range adv {
-			if len(r.Advantages) != len(out[i].Tokens) {
-				return nil, rows.Errorf(n, i, "column advantages holds %d values for %d tokens", len(r.Advantages), len(out[i].Tokens))
-			}
 			out[i].Advantages = r.Advantages
 		}
 	}
@@ -245,33 +244,39 @@ func (u *update) group(b *stream.Batch, n int) ([]llm.Row, error) {
 			return nil, tool.WithHint(err, "srar-logprob --column ref_logprobs --model REF adds it")
 		}
 		for i, r := range ref {
-			if len(r.RefLogprobs) != len(out[i].Tokens) {
-				return nil, rows.Errorf(n, i, "column ref_logprobs holds %d values for %d tokens", len(r.RefLogprobs), len(out[i].Tokens))
-			}
 			out[i].Ref = r.RefLogprobs
 		}
 	}
 	return out, nil
 }
 
-// where adds the batch to an error of the engine, which names the row.
+// where adds the batch to an error of the engine, which names the row. What a
+// row holds is the input's fault.
 func where(batch int, err error) error {
-	if err == nil {
+	var bad *llm.RowError
+	switch {
+	case err == nil:
 		return nil
+	case errors.As(err, &bad):
+		return rows.Errorf(batch, bad.Row, "%v", bad.Err)
 	}
 	return fmt.Errorf("batch %d: %w", batch, err)
 }
 
 // oneStep accumulates the gradient of each group as it arrives.
 func (u *update) oneStep(ctx context.Context, emit func(rows.Metric) error) error {
-	err := u.each(ctx, func(g []llm.Row) error {
-		u.count(g)
-		return where(u.in.Index(), u.trainer.Accumulate(g))
-	})
+	err := u.each(ctx, u.accumulate)
 	if err != nil || u.rows == 0 {
 		return err
 	}
 	return u.step(emit, nil)
+}
+
+func (u *update) accumulate(g group) error {
+	for _, r := range g.rows {
+		u.done.Add(int64(len(r.Prompt) + len(r.Tokens)))
+	}
+	return where(g.batch, u.trainer.Accumulate(g.rows))
 }
 
 // difference is that of two sets of log-probabilities.
@@ -280,13 +285,12 @@ type difference struct{ mean, max float64 }
 // step makes one optimiser step; diff, where it is known, replaces the
 // trainer's difference of log-probabilities.
 func (u *update) step(emit func(rows.Metric) error, diff *difference) error {
-	k := u.trainer.Steps()
-	m, err := u.trainer.Step(u.rate.at(k))
+	m, err := u.trainer.Step(u.rate.at(u.trainer.Steps()))
 	if err != nil {
-		return fmt.Errorf("step %d: %w", k+1, err)
+		return err
 	}
 	row := rows.Metric{
-		Step: k + 1, Loss: m.Loss, GradNorm: m.GradNorm, LR: m.LR, Entropy: m.Entropy,
+		Step: u.trainer.Steps(), Loss: m.Loss, GradNorm: m.GradNorm, LR: m.LR, Entropy: m.Entropy,
 		RatioMax: m.RatioMax, ClipFraction: m.ClipFraction, KL: m.KL,
 		LogprobDiffMean: m.LogprobDiffMean, LogprobDiffMax: m.LogprobDiffMax,
 		Tokens: m.Tokens, Rollouts: m.Rollouts,
@@ -299,10 +303,10 @@ func (u *update) step(emit func(rows.Metric) error, diff *difference) error {
 
 // steps makes several steps over rows held in memory.
 func (u *update) steps(ctx context.Context, emit func(rows.Metric) error) error {
-	var groups [][]llm.Row
-	if err := u.each(ctx, func(g []llm.Row) error {
+	var groups []group
+	if err := u.each(ctx, func(g group) error {
 		groups = append(groups, g)
-		return nil
+		return where(g.batch, u.trainer.Check(g.rows))
 	}); err != nil {
 		return err
 	}
@@ -319,13 +323,12 @@ func (u *update) steps(ctx context.Context, emit func(rows.Metric) error) error 
 	}
 	for range u.epochs {
 		for lo := 0; lo < len(groups); lo += size {
-			for i, g := range groups[lo:min(lo+size, len(groups))] {
+			for _, g := range groups[lo:min(lo+size, len(groups))] {
 				if err := context.Cause(ctx); err != nil {
 					return err
 				}
-				u.count(g)
-				if err := u.trainer.Accumulate(g); err != nil {
-					return where(lo+i, err)
+				if err := u.accumulate(g); err != nil {
+					return err
 				}
 			}
 			if err := u.step(emit, diff); err != nil {
@@ -339,24 +342,24 @@ func (u *update) steps(ctx context.Context, emit func(rows.Metric) error) error 
 // freeze fills the old log-probabilities of rows that have none, or of all with
 // --recompute, at the weights before the first step. With --recompute it
 // returns how far the stream's values are from them.
-func (u *update) freeze(ctx context.Context, groups [][]llm.Row) (*difference, error) {
+func (u *update) freeze(ctx context.Context, groups []group) (*difference, error) {
 	var fresh, given [][]float32
-	for i, g := range groups {
+	for _, g := range groups {
 		if err := context.Cause(ctx); err != nil {
 			return nil, err
 		}
 		missing := func(r llm.Row) bool { return u.recompute || len(r.Old) == 0 }
-		if !slices.ContainsFunc(g, missing) {
+		if !slices.ContainsFunc(g.rows, missing) {
 			continue
 		}
-		now, _, err := u.model.Score(g)
+		now, _, err := u.model.Score(g.rows)
 		if err != nil {
-			return nil, where(i, err)
+			return nil, where(g.batch, err)
 		}
-		for j := range g {
-			if missing(g[j]) {
-				fresh, given = append(fresh, now[j]), append(given, g[j].Old)
-				g[j].Old = now[j]
+		for i := range g.rows {
+			if r := &g.rows[i]; missing(*r) {
+				fresh, given = append(fresh, now[i]), append(given, r.Old)
+				r.Old = now[i]
 			}
 		}
 	}
@@ -366,12 +369,6 @@ func (u *update) freeze(ctx context.Context, groups [][]llm.Row) (*difference, e
 	var d difference
 	d.mean, d.max = llm.Difference(fresh, given)
 	return &d, nil
-}
-
-func (u *update) count(g []llm.Row) {
-	for _, r := range g {
-		u.done.Add(int64(len(r.Prompt) + len(r.Tokens)))
-	}
 }
 
 // write makes the checkpoint. Nothing of it exists before.
@@ -399,6 +396,6 @@ func (u *update) write(s *stream.Schema) error {
 	}
 	return ckpt.Write(u.out, ckpt.Update{
 		Parent: u.parent, Meta: meta, Weights: u.trainer.Weights(), M: u.trainer.M(), V: u.trainer.V(),
-		Files: map[string][]byte{metricsFile: metrics.Bytes()},
+		Metrics: metrics.Bytes(), // for a rerun that finds the checkpoint complete
 	})
 }

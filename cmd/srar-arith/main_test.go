@@ -13,45 +13,32 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
 	"srar/lib/arith"
+	"srar/lib/trial"
 )
 
-var binary string
-
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "srar-arith")
-	if err != nil {
-		panic(err)
-	}
-	binary = filepath.Join(dir, "srar-arith")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		panic(string(out))
-	}
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
+	testscript.Main(m, map[string]func(){"srar-arith": main})
 }
 
-// command runs the command and returns what it wrote and its exit code.
-func command(t *testing.T, args ...string) (stdout, stderr string, code int) {
-	t.Helper()
-	c := exec.Command(binary, args...)
-	var out, errs bytes.Buffer
-	c.Stdout, c.Stderr = &out, &errs
-	if err := c.Run(); err != nil {
-		require.IsType(t, &exec.ExitError{}, err)
-	}
-	return out.String(), errs.String(), c.ProcessState.ExitCode()
+// command is srar-arith before it starts.
+func command(t *testing.T, args ...string) *exec.Cmd {
+	return process(args...).Command(trial.Within(t, time.Minute))
+}
+
+func process(args ...string) trial.Process {
+	return trial.Process{Args: append([]string{"srar-arith"}, args...)}
 }
 
 func lines(t *testing.T, args ...string) []string {
 	t.Helper()
-	stdout, stderr, code := command(t, args...)
-	require.Zero(t, code, stderr)
-	require.Empty(t, stderr)
-	return strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
+	r := process(args...).Run(t)
+	require.Zero(t, r.Status, r.Voice)
+	require.Empty(t, r.Voice)
+	return strings.Split(strings.TrimSuffix(string(r.Out), "\n"), "\n")
 }
 
 func TestRows(t *testing.T) {
@@ -101,17 +88,13 @@ func TestSlices(t *testing.T) {
 		}
 		require.Equal(t, all, parts)
 	}
-	stdout, stderr, code := command(t, "--count", "0")
-	require.Equal(t, []any{"", "", 0}, []any{stdout, stderr, code})
+	require.Equal(t, trial.Result{}, process("--count", "0").Run(t))
 }
 
 func TestFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "rows.jsonl")
-	stdout, stderr, code := command(t, "-o", file, "--count", "3")
-	require.Equal(t, []any{"", "", 0}, []any{stdout, stderr, code})
-	got, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Equal(t, strings.Join(lines(t, "--count", "3"), "\n")+"\n", string(got))
+	require.Equal(t, trial.Result{}, process("-o", file, "--count", "3").Run(t))
+	require.Equal(t, strings.Join(lines(t, "--count", "3"), "\n")+"\n", string(trial.File(t, file)))
 }
 
 func TestMisuse(t *testing.T) {
@@ -123,13 +106,12 @@ func TestMisuse(t *testing.T) {
 		{"operand", `unexpected operand "operand"`},
 		{"--lvel small", "no such flag: --lvel"},
 	} {
-		stdout, stderr, code := command(t, strings.Fields(c.args)...)
-		require.Equal(t, []any{"", "srar-arith: " + c.want + "\n", 2}, []any{stdout, stderr, code})
+		require.Equal(t, trial.Result{Voice: "srar-arith: " + c.want + "\n", Status: 2}, process(strings.Fields(c.args)...).Run(t))
 	}
 }
 
 func TestReaderThatHasEnough(t *testing.T) {
-	c := exec.Command(binary, "--count", "1000000000")
+	c := command(t, "--count", "1000000000")
 	var errs bytes.Buffer
 	c.Stderr = &errs
 	out, err := c.StdoutPipe()
@@ -147,18 +129,18 @@ func TestFullDisk(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	require.NoError(t, err)
 	defer full.Close()
-	c := exec.Command(binary)
-	var errs bytes.Buffer
-	c.Stdout, c.Stderr = full, &errs
-	require.Error(t, c.Run())
-	require.Equal(t, 1, c.ProcessState.ExitCode())
-	require.Regexp(t, "^srar-arith: write: .*no space left on device\n$", errs.String())
+	ctx := trial.Within(t, time.Minute)
+	c := process().Command(ctx)
+	c.Stdout = full
+	r := trial.Finish(ctx, t, c)
+	require.Equal(t, 1, r.Status)
+	require.Regexp(t, "^srar-arith: write: .*no space left on device\n$", r.Voice)
 }
 
 func TestInterrupted(t *testing.T) {
 	for sig, code := range map[os.Signal]int{os.Interrupt: 130, syscall.SIGTERM: 143} {
 		dir := t.TempDir()
-		c := exec.Command(binary, "--count", "1000000000", "-o", filepath.Join(dir, "rows.jsonl"))
+		c := command(t, "--count", "1000000000", "-o", filepath.Join(dir, "rows.jsonl"))
 		require.NoError(t, c.Start())
 		require.Eventually(t, func() bool { // it writes
 			files, err := os.ReadDir(dir)

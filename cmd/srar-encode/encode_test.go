@@ -1,15 +1,9 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
-	"encoding/json"
-	"errors"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,57 +11,27 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"srar/lib/ckpt"
+	"srar/lib/golden"
 	"srar/lib/rows"
 	"srar/lib/stream"
+	"srar/lib/trial"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"srar-encode": main})
 }
 
-// golden returns the paths below SRAR_GOLDEN, by default below the project's
-// golden data, that match the pattern.
-func golden(t *testing.T, pattern string) []string {
-	dir := os.Getenv("SRAR_GOLDEN")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "testdata", "golden")
-	}
-	files, err := filepath.Glob(filepath.Join(dir, pattern))
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	return files
-}
-
-// command runs srar-encode on a stream.
-func command(t *testing.T, in []byte, args ...string) (out []byte, status int, voice string) {
+func run(t *testing.T, in []byte, args ...string) trial.Result {
 	t.Helper()
-	c := exec.Command("srar-encode", append(args, "--quiet")...)
-	var stdout, stderr bytes.Buffer
-	c.Stdin, c.Stdout, c.Stderr = bytes.NewReader(in), &stdout, &stderr
-	err := c.Run()
-	var exit *exec.ExitError
-	require.True(t, err == nil || errors.As(err, &exit), "%v", err)
-	return stdout.Bytes(), c.ProcessState.ExitCode(), stderr.String()
+	return trial.Process{Args: slices.Concat([]string{"srar-encode"}, args, []string{"--quiet"}), Stdin: in}.Run(t)
 }
 
 // encode runs srar-encode, which has to succeed, and returns the rows of each batch.
-func encode(t *testing.T, in []byte, args ...string) (schema *stream.Schema, groups [][]rows.Rollout) {
+func encode(t *testing.T, in []byte, args ...string) (*stream.Schema, [][]rows.Rollout) {
 	t.Helper()
-	out, status, voice := command(t, in, args...)
-	require.Zero(t, status, voice)
-	r := stream.NewReader(bytes.NewReader(out), "stream", stream.Limits{})
-	schema, err := r.Schema()
-	require.NoError(t, err)
-	for {
-		b, err := r.Next()
-		if err == io.EOF {
-			return schema, groups
-		}
-		require.NoError(t, err)
-		list, err := rows.Read[rows.Rollout](b, len(groups))
-		require.NoError(t, err)
-		groups = append(groups, list)
-	}
+	r := run(t, in, args...)
+	require.Zero(t, r.Status, r.Voice)
+	return trial.Schema(t, r.Out), trial.Groups[rows.Rollout](t, r.Out)
 }
 
 type withText struct {
@@ -85,33 +49,16 @@ func ask(id string) rows.Prompt {
 }
 
 // write makes a stream of one batch.
-func write[T any](t *testing.T, list ...T) []byte {
-	var buf bytes.Buffer
-	b := rows.Batch(list)
-	s := *b.Schema()
-	s.RowKind = "prompt"
-	w, err := stream.NewWriter(&buf, &s, stream.Options{})
-	require.NoError(t, err)
-	require.NoError(t, w.Write(b))
-	require.NoError(t, w.Close())
-	return buf.Bytes()
-}
+func write[T any](t *testing.T, list ...T) []byte { return trial.Rows(t, "prompt", list...) }
 
 // TestGoldenEncode holds ids and texts against the reference's, with a
 // directory that has a tokenizer but no weights.
 func TestGoldenEncode(t *testing.T) {
-	for _, path := range golden(t, "text/tokenizers/*.cases.jsonl") {
+	for _, path := range golden.Glob(t, "text/tokenizers/*.cases.jsonl") {
 		name := strings.TrimSuffix(path, ".cases.jsonl")
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			dir := t.TempDir()
-			f, err := os.Open(name + ".tokenizer.json.gz")
-			require.NoError(t, err)
-			defer f.Close()
-			z, err := gzip.NewReader(f)
-			require.NoError(t, err)
-			b, err := io.ReadAll(z)
-			require.NoError(t, err)
-			require.NoError(t, os.WriteFile(filepath.Join(dir, "tokenizer.json"), b, 0o666))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "tokenizer.json"), golden.Unpack(t, name+".tokenizer.json.gz"), 0o666))
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "tokenizer_config.json"), []byte(`{"chat_template":"{{ messages[0].content }}"}`), 0o666))
 
 			type row struct {
@@ -119,20 +66,11 @@ func TestGoldenEncode(t *testing.T) {
 				IDs     []int32
 				Skipped string `json:"decoded_skip"`
 			}
-			var cases []row
+			cases := golden.Lines[row](t, path)
 			var in []withText
-			c, err := os.Open(path)
-			require.NoError(t, err)
-			defer c.Close()
-			s := bufio.NewScanner(c)
-			s.Buffer(nil, 1<<24)
-			for s.Scan() {
-				var r row
-				require.NoError(t, json.Unmarshal(s.Bytes(), &r))
-				cases = append(cases, r)
+			for _, r := range cases {
 				in = append(in, withText{ask("p"), r.Text})
 			}
-			require.NoError(t, s.Err())
 			schema, groups := encode(t, write(t, in...), "--model", dir, "--no-end")
 			require.Equal(t, "rollout", schema.RowKind)
 			require.Len(t, groups, len(cases))
@@ -150,7 +88,7 @@ func TestGoldenEncode(t *testing.T) {
 
 // TestGroups: one batch per prompt, the end token, what the columns say.
 func TestGroups(t *testing.T) {
-	model := golden(t, "model/U-qwen3-micro/checkpoint")[0]
+	model := golden.Model(t)
 	c, err := ckpt.Open(model)
 	require.NoError(t, err)
 	defer c.Close()
@@ -190,13 +128,11 @@ func TestGroups(t *testing.T) {
 }
 
 func TestMistakes(t *testing.T) {
-	model := golden(t, "model/U-qwen3-micro/checkpoint")[0]
+	model := golden.Model(t)
 	empty := t.TempDir()
 	bare := t.TempDir()
 	for _, name := range []string{"tokenizer.json", "tokenizer_config.json"} {
-		b, err := os.ReadFile(filepath.Join(model, name))
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(bare, name), b, 0o666))
+		require.NoError(t, os.WriteFile(filepath.Join(bare, name), trial.File(t, filepath.Join(model, name)), 0o666))
 	}
 	good := write(t, withText{ask("a"), "2"})
 	type null struct {
@@ -230,16 +166,9 @@ func TestMistakes(t *testing.T) {
 		{[]string{"--model", model}, write(t, null{ask("a"), new(string)}, null{ask("b"), nil}), 3, "batch 0, row 1: column response is null"},
 		{[]string{"--model", model}, write(t, withText{rows.Prompt{PromptID: "p"}, ""}), 3, `batch 0, row 0: prompt "p": `},
 	} {
-		out, status, voice := command(t, tc.in, tc.args...)
-		require.Equal(t, tc.status, status, voice)
-		require.Contains(t, voice, tc.want)
-		if len(out) > 0 {
-			r := stream.NewReader(bytes.NewReader(out), "stream", stream.Limits{})
-			_, err := r.Next()
-			for err == nil {
-				_, err = r.Next()
-			}
-			require.NotEqual(t, io.EOF, err, "no end marker")
-		}
+		r := run(t, tc.in, tc.args...)
+		require.Equal(t, tc.status, r.Status, r.Voice)
+		require.Contains(t, r.Voice, tc.want)
+		require.True(t, trial.Unfinished(r.Out))
 	}
 }

@@ -3,8 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -132,13 +132,14 @@ func (o *options) score(m *llm.Model, b *stream.Batch, n int) ([]stream.Named, i
 		if o.temperature > 0 {
 			r.Temperature = float32(o.temperature)
 		}
-		if err := fits(r, m.Config().Vocab); err != nil {
-			return nil, 0, rows.Errorf(n, i, "%v", err)
-		}
 		in[i] = llm.Row{Prompt: r.Prompt, Tokens: r.Tokens, Temperature: r.Temperature}
 	}
 	logp, _, err := m.Score(in)
-	if err != nil {
+	var bad *llm.RowError
+	switch {
+	case errors.As(err, &bad):
+		return nil, 0, rows.Errorf(n, bad.Row, "%v", bad.Err)
+	case err != nil:
 		return nil, 0, fmt.Errorf("batch %d: %w", n, err)
 	}
 	offsets := make([]int32, 1, len(logp)+1)
@@ -151,20 +152,4 @@ func (o *options) score(m *llm.Model, b *stream.Batch, n int) ([]stream.Named, i
 		cols = append(cols, stream.Named{Name: "temperature", Column: stream.NewFloat32s(t, nil)})
 	}
 	return cols, int(offsets[len(list)]), nil
-}
-
-// fits says whether a model with this vocabulary can read the row.
-func fits(r row, vocab int) error {
-	if len(r.Prompt) == 0 {
-		return fmt.Errorf("column prompt_tokens is empty")
-	}
-	for _, id := range slices.Concat(r.Prompt, r.Tokens) {
-		if id < 0 || int(id) >= vocab {
-			return fmt.Errorf("token %d is not in the model's vocabulary of %d", id, vocab)
-		}
-	}
-	if !(r.Temperature > 0) || math.IsInf(float64(r.Temperature), 0) {
-		return fmt.Errorf("column temperature is %v", r.Temperature)
-	}
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"text/tabwriter"
 
 	"srar/lib/ckpt"
@@ -33,7 +34,6 @@ func setup(t *tool.Tool) func(context.Context) error {
 	t.Flags.IntVar(&o.shape.Intermediate, "intermediate", 144, "")
 	t.Flags.StringVar(&o.tokenizer, "tokenizer", "arith", "")
 	t.ThreadsFlag()
-	t.Unrecorded("out")
 	return func(ctx context.Context) error { return o.run(ctx, t) }
 }
 
@@ -88,12 +88,11 @@ func (o *options) parse(t *tool.Tool) (verb, dir string, err error) {
 	if !ok {
 		return "", "", tool.Usagef("no such thing to do: %q; init, info, digest, selftest and release are", verb)
 	}
-	want := 2
-	if verb == "init" {
-		want = 1
-	}
-	if len(args) != want {
-		return "", "", tool.Usagef("%s takes %d directories as operands, not %d", verb, want-1, len(args)-1)
+	switch n := len(args) - 1; {
+	case verb == "init" && n != 0:
+		return "", "", tool.Usagef("init takes no operand, %d given; --out names the directory", n)
+	case verb != "init" && n != 1:
+		return "", "", tool.Usagef("%s takes one directory, %d given", verb, n)
 	}
 	for _, list := range subcommands {
 		for _, f := range list {
@@ -129,7 +128,7 @@ func info(w io.Writer, c *ckpt.Checkpoint) error {
 	line("parameters", "%d", n)
 	line("layers", "%d of width %d, MLP %d", cfg.Layers, cfg.Hidden, cfg.Intermediate)
 	line("heads", "%d query, %d key and value, of width %d", cfg.Heads, cfg.KVHeads, cfg.HeadDim)
-	line("rotary base", "%g", cfg.RopeTheta)
+	line("rotary base", "%s", strconv.FormatFloat(cfg.RopeTheta, 'f', -1, 64))
 	output := "of its own"
 	if cfg.Tied {
 		output = "the embedding"

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"srar/lib/chat"
+	"srar/lib/golden"
 	"srar/lib/prompt"
 	"srar/lib/token"
 )
@@ -20,12 +21,10 @@ func TestMain(m *testing.M) {
 
 // TestSession plays shell sessions.
 func TestSession(t *testing.T) {
-	root, err := filepath.Abs(filepath.Join("..", "..", "testdata", "golden", "model"))
-	require.NoError(t, err)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("GOLDEN", root)
+			e.Setenv("GOLDEN", golden.Path(t, "model"))
 			return nil
 		},
 	})

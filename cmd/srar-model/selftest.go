@@ -14,8 +14,8 @@ import (
 	"srar/lib/tool"
 )
 
-// selftest checks that a checkpoint loads and computes; it writes a line for
-// each check that passed and fails at the first that did not.
+// selftest checks that a checkpoint loads and computes: it writes what each check
+// found, or fails with the first that does not hold.
 func selftest(ctx context.Context, t *tool.Tool, w io.Writer, c *ckpt.Checkpoint) error {
 	threads, err := t.Threads()
 	if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -10,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,59 +16,28 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"srar/lib/judge"
+	"srar/lib/trial"
 )
 
-var built string
-
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "srar-oracle")
-	if err != nil {
-		panic(err)
-	}
-	built = filepath.Join(dir, "srar-oracle")
-	if out, err := exec.Command("go", "build", "-o", built, ".").CombinedOutput(); err != nil {
-		panic(string(out))
-	}
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
-
-// oracle is a running server.
-type oracle struct {
-	*exec.Cmd
-	url    string // base address
-	stdin  io.Closer
-	stderr *bytes.Buffer
+	testscript.Main(m, map[string]func(){"srar-oracle": main})
 }
 
 // start starts a server that ends with the test.
-func start(t testing.TB, args ...string) *oracle {
+func start(t testing.TB, args ...string) *trial.Oracle {
 	t.Helper()
-	o := &oracle{Cmd: exec.Command(built, append([]string{"--until-eof"}, args...)...), stderr: &bytes.Buffer{}}
-	o.Stderr = o.stderr
-	stdin, err := o.StdinPipe()
-	require.NoError(t, err)
-	o.stdin = stdin
-	stdout, err := o.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, o.Start())
-	t.Cleanup(func() {
-		stdin.Close()
-		o.Wait()
-	})
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	require.NoError(t, err, o.stderr)
-	o.url = strings.TrimSuffix(line, "\n")
+	o := trial.Serve(t, args...)
+	t.Cleanup(o.Close)
 	return o
 }
 
-func (o *oracle) client(t testing.TB, tries int) *judge.Client {
-	c, err := judge.NewClient(judge.Config{URL: o.url, Model: "oracle", Tries: tries, Timeout: 10 * time.Second, Concurrency: 8, Key: "secret-of-tests"})
+func client(t testing.TB, o *trial.Oracle, tries int) *judge.Client {
+	c, err := judge.NewClient(judge.Config{URL: o.URL, Model: "oracle", Tries: tries, Timeout: 10 * time.Second, Concurrency: 8, Key: "secret-of-tests"})
 	require.NoError(t, err)
 	return c
 }
@@ -108,7 +75,7 @@ func body(t testing.TB, fields map[string]any, q judge.Query) string {
 func TestJudgesForOurClient(t *testing.T) {
 	t.Parallel()
 	o := start(t)
-	c := o.client(t, 1)
+	c := client(t, o, 1)
 	for i := range 20 {
 		q := draw(t, 1, uint64(i))
 		task := q.task(t)
@@ -128,9 +95,9 @@ func TestJudgesForOurClient(t *testing.T) {
 			require.Equal(t, q.problem.Mark(task.Steps[k]), a.Value)
 		}
 	}
-	require.NoError(t, o.stdin.Close())
+	require.NoError(t, o.Hold.Close())
 	require.NoError(t, o.Wait())
-	require.Regexp(t, `^srar-oracle: 20 verdicts and \d+ marks given, 0 requests refused, 0 replies spoiled on purpose\n$`, o.stderr)
+	require.Regexp(t, `^srar-oracle: 20 verdicts and \d+ marks given, 0 requests refused, 0 replies spoiled on purpose\n$`, o.Voice)
 }
 
 func TestResponse(t *testing.T) {
@@ -139,7 +106,7 @@ func TestResponse(t *testing.T) {
 	q := draw(t, 1, 0)
 	m := q.marks()[0]
 	request := body(t, map[string]any{"model": "rule", "temperature": 0, "max_tokens": 100}, m.Query())
-	status, first := post(t, o.url, request)
+	status, first := post(t, o.URL, request)
 	require.Equal(t, http.StatusOK, status)
 	var c completion
 	require.NoError(t, json.Unmarshal([]byte(first), &c))
@@ -151,12 +118,12 @@ func TestResponse(t *testing.T) {
 	require.Equal(t, "assistant", c.Choices[0].Message.Role)
 	require.Equal(t, word, c.Choices[0].Message.Content)
 	require.Equal(t, "stop", c.Choices[0].FinishReason)
-	_, second := post(t, o.url, request)
+	_, second := post(t, o.URL, request)
 	require.Equal(t, first, second, "equal requests get equal bytes")
 
 	// The budget of tokens is kept, under either name.
 	for _, name := range []string{"max_tokens", "max_completion_tokens"} {
-		_, short := post(t, o.url, body(t, map[string]any{"model": "rule", name: 1}, m.Query()))
+		_, short := post(t, o.URL, body(t, map[string]any{"model": "rule", name: 1}, m.Query()))
 		require.NoError(t, json.Unmarshal([]byte(short), &c))
 		require.Equal(t, word[:4], c.Choices[0].Message.Content)
 		require.Equal(t, "length", c.Choices[0].FinishReason)
@@ -165,7 +132,7 @@ func TestResponse(t *testing.T) {
 
 	// Content may come in parts, and the model may be left out.
 	half := len(m.Query().User) / 2
-	status, parts := post(t, o.url, body(t, map[string]any{"model": "", "messages": []any{map[string]any{"role": "user", "content": []any{
+	status, parts := post(t, o.URL, body(t, map[string]any{"model": "", "messages": []any{map[string]any{"role": "user", "content": []any{
 		map[string]any{"type": "text", "text": m.Query().User[:half]}, map[string]any{"type": "text", "text": m.Query().User[half:]}}}}}, judge.Query{}))
 	require.Equal(t, http.StatusOK, status, parts)
 	require.Contains(t, parts, word)
@@ -193,7 +160,7 @@ func TestRefusals(t *testing.T) {
 		{"", 400, "the request is no chat completion request"},
 		{strings.Repeat(" ", maxBody+1), 413, "the request is larger than 8388608 bytes"},
 	} {
-		status, got := post(t, o.url, c.body)
+		status, got := post(t, o.URL, c.body)
 		require.Equal(t, c.status, status, got)
 		require.Contains(t, got, c.want)
 		var e struct {
@@ -207,7 +174,7 @@ func TestRefusals(t *testing.T) {
 		"/health":              "200 ",
 		"/v1/chat/completions": `404 {"error":{"code":null,"message":"there is no GET /v1/chat/completions here","param":null,"type":"invalid_request_error"}}`,
 	} {
-		resp, err := http.Get(strings.TrimSuffix(o.url, "/v1") + path)
+		resp, err := http.Get(strings.TrimSuffix(o.URL, "/v1") + path)
 		require.NoError(t, err)
 		b, err := io.ReadAll(resp.Body)
 		require.NoError(t, err)
@@ -220,13 +187,13 @@ func TestKey(t *testing.T) {
 	t.Setenv("ORACLE_KEY", "secret-of-tests")
 	o := start(t, "--api-key-env", "ORACLE_KEY")
 	task := draw(t, 1, 0).task(t)
-	require.Equal(t, judge.OK, ask(t, o.client(t, 1), task).Status)
-	status, got := post(t, o.url, body(t, nil, task.Query()))
+	require.Equal(t, judge.OK, ask(t, client(t, o, 1), task).Status)
+	status, got := post(t, o.URL, body(t, nil, task.Query()))
 	require.Equal(t, 401, status)
 	require.Equal(t, `{"error":{"code":"invalid_api_key","message":"the API key is missing or not the right one","param":null,"type":"invalid_request_error"}}`, got)
 	t.Setenv("ORACLE_KEY", "another-secret")
 	other := start(t, "--api-key-env", "ORACLE_KEY")
-	_, err := judge.Ask(context.Background(), other.client(t, 1), task.Query(), judge.ReadMark)
+	_, err := judge.Ask(context.Background(), client(t, other, 1), task.Query(), judge.ReadMark)
 	require.ErrorContains(t, err, "401")
 }
 
@@ -234,7 +201,7 @@ func TestSlow(t *testing.T) {
 	t.Parallel()
 	o := start(t, "--delay", "60ms", "--jitter", "40ms")
 	began := time.Now()
-	require.Equal(t, judge.OK, ask(t, o.client(t, 1), draw(t, 1, 0).task(t)).Status)
+	require.Equal(t, judge.OK, ask(t, client(t, o, 1), draw(t, 1, 0).task(t)).Status)
 	require.GreaterOrEqual(t, time.Since(began), 60*time.Millisecond)
 }
 
@@ -242,9 +209,9 @@ func TestRate(t *testing.T) {
 	t.Parallel()
 	o := start(t, "--rate", "0.001")
 	q := draw(t, 1, 0).task(t).Query()
-	status, _ := post(t, o.url, body(t, nil, q))
+	status, _ := post(t, o.URL, body(t, nil, q))
 	require.Equal(t, 200, status)
-	resp, err := http.Post(o.url+"/chat/completions", "application/json", strings.NewReader(body(t, nil, q)))
+	resp, err := http.Post(o.URL+"/chat/completions", "application/json", strings.NewReader(body(t, nil, q)))
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	require.Equal(t, 429, resp.StatusCode)
@@ -254,10 +221,10 @@ func TestRate(t *testing.T) {
 func TestFailFirst(t *testing.T) {
 	t.Parallel()
 	o := start(t, "--fail-first", "2")
-	a := ask(t, o.client(t, 3), draw(t, 1, 0).task(t))
+	a := ask(t, client(t, o, 3), draw(t, 1, 0).task(t))
 	require.Equal(t, judge.OK, a.Status, "%v", a.Err)
 	require.EqualValues(t, 3, a.Tries)
-	a = ask(t, o.client(t, 2), draw(t, 1, 1).task(t))
+	a = ask(t, client(t, o, 2), draw(t, 1, 1).task(t))
 	require.Equal(t, judge.Failed, a.Status)
 	require.Equal(t, "http 503: overloaded, on purpose", a.Err.Error())
 }
@@ -266,9 +233,9 @@ func TestFailFirst(t *testing.T) {
 // the order of questions.
 func TestUnreliable(t *testing.T) {
 	t.Parallel()
-	plain := start(t).client(t, 1)
+	plain := client(t, start(t), 1)
 	flaky := []string{"--flaky", "0.3", "--garbage", "0.3", "--talkative", "--seed", "5"}
-	servers := []*judge.Client{start(t, flaky...).client(t, 40), start(t, flaky...).client(t, 40)}
+	servers := []*judge.Client{client(t, start(t, flaky...), 40), client(t, start(t, flaky...), 40)}
 	const n = 8
 	var answers [2][n]judge.Answer[[]judge.Verdict]
 	var wg sync.WaitGroup
@@ -296,7 +263,7 @@ func TestFailures(t *testing.T) {
 	request := body(t, nil, draw(t, 1, 0).task(t).Query())
 	seen := map[string]bool{}
 	for range 60 {
-		resp, err := http.Post(o.url+"/chat/completions", "application/json", strings.NewReader(request))
+		resp, err := http.Post(o.URL+"/chat/completions", "application/json", strings.NewReader(request))
 		if err != nil {
 			require.ErrorIs(t, err, io.EOF)
 			seen["closed"] = true
@@ -324,7 +291,7 @@ func TestEnds(t *testing.T) {
 		request := body(t, nil, draw(t, 1, 0).task(t).Query())
 		var wg sync.WaitGroup
 		wg.Go(func() { // a reply that waits does not keep the server
-			resp, err := http.Post(o.url+"/chat/completions", "application/json", strings.NewReader(request))
+			resp, err := http.Post(o.URL+"/chat/completions", "application/json", strings.NewReader(request))
 			if err == nil {
 				resp.Body.Close()
 			}
@@ -333,14 +300,14 @@ func TestEnds(t *testing.T) {
 		began := time.Now()
 		require.NoError(t, o.Process.Signal(signal))
 		require.Error(t, o.Wait())
-		require.Equal(t, code, o.ProcessState.ExitCode(), o.stderr)
+		require.Equal(t, code, o.ProcessState.ExitCode(), o.Voice)
 		require.Less(t, time.Since(began), 5*time.Second)
 		wg.Wait()
 	}
 	o := start(t)
-	require.NoError(t, o.stdin.Close())
+	require.NoError(t, o.Hold.Close())
 	require.NoError(t, o.Wait())
-	_, err := http.Get(o.url + "/models")
+	_, err := http.Get(o.URL + "/models")
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 }
 
@@ -348,7 +315,7 @@ func TestEnds(t *testing.T) {
 func TestStandardInputIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "url")
-	c := exec.Command(built, "--url-file", file, "--quiet") // standard input is /dev/null
+	c := trial.Process{Args: []string{"srar-oracle", "--url-file", file, "--quiet"}}.Command(trial.Within(t, time.Minute)) // standard input is /dev/null
 	var out bytes.Buffer
 	c.Stdout = &out
 	require.NoError(t, c.Start())
@@ -385,12 +352,9 @@ func TestMisuse(t *testing.T) {
 		{"--listen " + busy.Addr().String(), "listen tcp " + busy.Addr().String() + ": bind: address already in use\nhint: choose another --listen, such as 127.0.0.1:0\n", 1},
 		{"--url-file /no/such/file", "stream: open /no/such/", 1},
 	} {
-		cmd := exec.Command(built, strings.Fields(c.args)...)
-		var errs bytes.Buffer
-		cmd.Stderr = &errs
-		require.Error(t, cmd.Run())
-		require.Equal(t, c.code, cmd.ProcessState.ExitCode())
-		require.Contains(t, errs.String(), "srar-oracle: "+c.want)
+		r := trial.Process{Args: append([]string{"srar-oracle"}, strings.Fields(c.args)...)}.Run(t)
+		require.Equal(t, c.code, r.Status)
+		require.Contains(t, r.Voice, "srar-oracle: "+c.want)
 	}
 }
 
@@ -402,7 +366,7 @@ func BenchmarkMarks(b *testing.B) {
 	b.SetParallelism(16)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			resp, err := client.Post(o.url+"/chat/completions", "application/json", strings.NewReader(request))
+			resp, err := client.Post(o.URL+"/chat/completions", "application/json", strings.NewReader(request))
 			if err != nil {
 				b.Error(err)
 				return

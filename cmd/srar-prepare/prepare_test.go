@@ -3,100 +3,43 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
+	"srar/lib/golden"
 	"srar/lib/rows"
 	"srar/lib/stream"
 	"srar/lib/table"
+	"srar/lib/trial"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"srar-prepare": main})
 }
 
-// goldenDir is the folder of the golden data: the one that SRAR_GOLDEN names,
-// else the repository's own.
-func goldenDir() string {
-	dir := os.Getenv("SRAR_GOLDEN")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "testdata", "golden")
-	}
-	return filepath.Join(dir, "reward", "prepare")
-}
-
-// result is how a run of the command ended.
-type result struct {
-	out    []byte
-	status int
-	voice  string
-}
-
-func command(t testing.TB, dir, stdin string, args ...string) result {
+func command(t testing.TB, dir, stdin string, args ...string) trial.Result {
 	t.Helper()
-	cmd := exec.Command("srar-prepare", args...)
-	cmd.Dir = dir
-	cmd.Stdin = strings.NewReader(stdin)
-	var o, e bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &o, &e
-	err := cmd.Run()
-	var x *exec.ExitError
-	if !errors.As(err, &x) {
-		require.NoError(t, err)
-	}
-	return result{o.Bytes(), cmd.ProcessState.ExitCode(), e.String()}
-}
-
-// batches reads a stream to its proven end.
-func batches(t testing.TB, data []byte) (*stream.Schema, []*stream.Batch) {
-	t.Helper()
-	r := stream.NewReader(bytes.NewReader(data), "test", stream.Limits{})
-	s, err := r.Schema()
-	require.NoError(t, err)
-	var out []*stream.Batch
-	for {
-		b, err := r.Next()
-		if err == io.EOF {
-			return s, out
-		}
-		require.NoError(t, err)
-		out = append(out, b)
-	}
+	return trial.Process{Args: append([]string{"srar-prepare"}, args...), Dir: dir, Stdin: []byte(stdin)}.Run(t)
 }
 
 // prompts runs the command, which must end well, and reads what it wrote.
 func prompts(t testing.TB, dir, stdin string, args ...string) []rows.Prompt {
 	t.Helper()
 	r := command(t, dir, stdin, args...)
-	require.Zero(t, r.status, r.voice)
-	s, bs := batches(t, r.out)
-	require.Equal(t, "prompt", s.RowKind)
-	var out []rows.Prompt
-	for n, b := range bs {
-		ps, err := rows.Read[rows.Prompt](b, n)
-		require.NoError(t, err)
-		out = append(out, ps...)
-	}
-	return out
-}
-
-// unfinished says whether a stream lacks its end marker.
-func unfinished(data []byte) bool {
-	return !bytes.HasSuffix(data, []byte("\xff\xff\xff\xff\x00\x00\x00\x00"))
+	require.Zero(t, r.Status, r.Voice)
+	require.Equal(t, "prompt", trial.Schema(t, r.Out).RowKind)
+	return slices.Concat(trial.Groups[rows.Prompt](t, r.Out)...)
 }
 
 func TestGoldenPrepare(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(goldenDir(), "cases.json"))
-	require.NoError(t, err)
 	var cases []struct {
 		Input string
 		Error *struct{ Row, Line *int }
@@ -112,18 +55,18 @@ func TestGoldenPrepare(t *testing.T) {
 			}
 		}
 	}
-	require.NoError(t, json.Unmarshal(text, &cases))
+	require.NoError(t, json.Unmarshal(trial.File(t, golden.Path(t, "reward", "prepare", "cases.json")), &cases))
 	require.NotEmpty(t, cases)
 	for _, c := range cases {
 		t.Run(c.Input, func(t *testing.T) {
-			path := filepath.Join(goldenDir(), c.Input)
+			path := golden.Path(t, "reward", "prepare", c.Input)
 			if e := c.Error; e != nil {
 				r := command(t, "", "", path)
-				require.Equal(t, 3, r.status, r.voice)
-				require.True(t, unfinished(r.out))
-				require.Regexp(t, fmt.Sprintf(`\brow %d\b`, *e.Row), r.voice)
+				require.Equal(t, 3, r.Status, r.Voice)
+				require.True(t, trial.Unfinished(r.Out))
+				require.Regexp(t, fmt.Sprintf(`\brow %d\b`, *e.Row), r.Voice)
 				if e.Line != nil {
-					require.Regexp(t, fmt.Sprintf(`\brow %d, line %d\b`, *e.Row, *e.Line), r.voice)
+					require.Regexp(t, fmt.Sprintf(`\brow %d, line %d\b`, *e.Row, *e.Line), r.Voice)
 				}
 				return
 			}
@@ -161,7 +104,7 @@ func TestInstruction(t *testing.T) {
 		})
 	}
 	r := command(t, dir, `{"problem":"1+1?"}`, "--instruction", "nowhere")
-	require.Equal(t, 1, r.status, r.voice)
+	require.Equal(t, 1, r.Status, r.Voice)
 }
 
 // What the history says depends on what was read, not on where it lay.
@@ -172,12 +115,12 @@ func TestHistory(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, path), []byte(text), 0o644))
 	}
 	a := command(t, dir, "", "--instruction", "p", "a.jsonl")
-	require.Zero(t, a.status, a.voice)
-	require.Equal(t, a.out, command(t, dir, "", "--instruction", "q", "b.jsonl").out)
-	require.Equal(t, a.out, command(t, dir, data, "--instruction", "q").out)
-	require.Equal(t, a.out, command(t, dir, data, "--instruction", "q", "-").out)
-	require.Equal(t, a.out, command(t, dir, "", "--instruction", "q", "-i", "b.jsonl").out)
-	s, _ := batches(t, a.out)
+	require.Zero(t, a.Status, a.Voice)
+	require.Equal(t, a.Out, command(t, dir, "", "--instruction", "q", "b.jsonl").Out)
+	require.Equal(t, a.Out, command(t, dir, data, "--instruction", "q").Out)
+	require.Equal(t, a.Out, command(t, dir, data, "--instruction", "q", "-").Out)
+	require.Equal(t, a.Out, command(t, dir, "", "--instruction", "q", "-i", "b.jsonl").Out)
+	s := trial.Schema(t, a.Out)
 	require.Len(t, s.History, 1)
 	require.Equal(t, "srar-prepare", s.History[0].Command)
 	require.Equal(t, map[string]string{"data": digest([]byte(data)), "instruction": digest([]byte("{problem}"))}, s.History[0].Inputs)
@@ -236,14 +179,10 @@ func TestColumns(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			flags := append([]string{"--instruction", os.DevNull}, test.flags...)
 			r := command(t, "", test.data, flags...)
-			require.Zero(t, r.status, r.voice)
-			s, bs := batches(t, r.out)
-			require.Len(t, bs, 1)
-			got, err := rows.Read[rows.Prompt](bs[0], 0)
-			require.NoError(t, err)
-			require.Equal(t, []rows.Prompt{test.want}, got)
+			require.Zero(t, r.Status, r.Voice)
+			require.Equal(t, [][]rows.Prompt{{test.want}}, trial.Groups[rows.Prompt](t, r.Out))
 			var extra []string
-			for _, f := range s.Fields[len(rows.Prompts.Columns):] {
+			for _, f := range trial.Schema(t, r.Out).Fields[len(rows.Prompts.Columns):] {
 				extra = append(extra, f.Name)
 			}
 			require.Equal(t, test.extra, strings.Join(extra, " "))
@@ -275,11 +214,10 @@ func TestFiles(t *testing.T) {
 	}))
 	write("d", p.String()) // Parquet by its content
 	r := command(t, dir, "", "a.jsonl", "b.jsonl", "c.jsonl", "d")
-	require.Zero(t, r.status, r.voice)
-	require.Contains(t, r.voice, "4 prompts")
-	s, bs := batches(t, r.out)
+	require.Zero(t, r.Status, r.Voice)
+	require.Contains(t, r.Voice, "4 prompts")
 	var got []string
-	for _, b := range bs {
+	for _, b := range trial.Batches(t, r.Out) {
 		for i := range b.Len() {
 			line := b.Column("prompt_id").Text(i) + b.Column("problem").Text(i)
 			for _, name := range []string{"x", "y"} {
@@ -289,16 +227,16 @@ func TestFiles(t *testing.T) {
 		}
 	}
 	require.Equal(t, []string{"row-000000A 1 null", "row-000001B 2 null", "row-000002C null [1.5]", "row-000003D 4 null"}, got)
-	require.Len(t, s.History[0].Inputs, 4)
+	require.Len(t, trial.Schema(t, r.Out).History[0].Inputs, 4)
 
 	write("e.jsonl", `{"problem":"E","x":"text"}`)
 	r = command(t, dir, "", "a.jsonl", "e.jsonl")
-	require.Equal(t, 3, r.status)
-	require.Contains(t, r.voice, "e.jsonl: column x is utf8, in a file before int64")
+	require.Equal(t, 3, r.Status)
+	require.Contains(t, r.Voice, "e.jsonl: column x is utf8, in a file before int64")
 	write("f.jsonl", `{"problem":"F","id":"row-000001"}`)
 	r = command(t, dir, "", "a.jsonl", "f.jsonl")
-	require.Equal(t, 3, r.status)
-	require.Contains(t, r.voice, `f.jsonl: row 0: prompt_id "row-000001" is that of row 1 of a.jsonl already`)
+	require.Equal(t, 3, r.Status)
+	require.Contains(t, r.Voice, `f.jsonl: row 0: prompt_id "row-000001" is that of row 1 of a.jsonl already`)
 }
 
 // Many prompts come in batches of a bounded size.
@@ -308,10 +246,9 @@ func TestBatches(t *testing.T) {
 		fmt.Fprintf(&data, "{\"problem\":\"%d+%d?\"}\n\n", i, i)
 	}
 	r := command(t, "", data.String())
-	require.Zero(t, r.status, r.voice)
-	_, bs := batches(t, r.out)
+	require.Zero(t, r.Status, r.Voice)
 	n := 0
-	for _, b := range bs {
+	for _, b := range trial.Batches(t, r.Out) {
 		require.LessOrEqual(t, b.Len(), 256)
 		require.Equal(t, fmt.Sprintf("row-%06d", n), b.Column("prompt_id").Text(0))
 		n += b.Len()
@@ -343,9 +280,9 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := command(t, t.TempDir(), test.data, test.flags...)
-			require.Equal(t, test.status, r.status, r.voice)
-			require.Regexp(t, test.voice, strings.ReplaceAll(r.voice, "\nhint", "; hint"))
-			require.True(t, unfinished(r.out))
+			require.Equal(t, test.status, r.Status, r.Voice)
+			require.Regexp(t, test.voice, strings.ReplaceAll(r.Voice, "\nhint", "; hint"))
+			require.True(t, trial.Unfinished(r.Out))
 		})
 	}
 }

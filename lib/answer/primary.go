@@ -276,25 +276,9 @@ func (r *reader) command() (value, error) {
 	}
 	switch name {
 	case `\frac`:
-		a, err := r.argument()
-		if err != nil {
-			return value{}, err
-		}
-		b, err := r.argument()
-		if err != nil {
-			return value{}, err
-		}
-		return both(a, b, r.m.divide)
+		return r.twoArguments(r.m.divide)
 	case `\binom`:
-		a, err := r.argument()
-		if err != nil {
-			return value{}, err
-		}
-		b, err := r.argument()
-		if err != nil {
-			return value{}, err
-		}
-		return both(a, b, r.m.binomial)
+		return r.twoArguments(r.m.binomial)
 	case `\sqrt`:
 		degree := int64(2)
 		if r.eat("[") {
@@ -348,6 +332,19 @@ func (r *reader) argument() (value, error) {
 		return exprValue(exprOf(integer(int64(c - '0')))), nil
 	}
 	return r.primary()
+}
+
+// twoArguments reads the arguments of a command and applies f to them.
+func (r *reader) twoArguments(f func(a, b expr) (expr, error)) (value, error) {
+	a, err := r.argument()
+	if err != nil {
+		return value{}, err
+	}
+	b, err := r.argument()
+	if err != nil {
+		return value{}, err
+	}
+	return both(a, b, f)
 }
 
 // function reads the argument of a function whose name was read.

@@ -2,6 +2,7 @@ package ckpt
 
 import (
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -36,10 +37,10 @@ func makeTiny(t *testing.T, c Config, d DType, files map[string]string) string {
 }
 
 // arrays returns the tensors that Init draws, as type d.
-func arrays(c Config, d DType, seed uint64) []Array {
-	var list []Array
+func arrays(c Config, d DType, seed uint64) []array {
+	var list []array
 	for _, p := range c.Parameters() {
-		list = append(list, Array{p.Name, d, p.Shape, c.draw(p, seed)})
+		list = append(list, array{p.Name, d, p.Shape, c.draw(p, seed)})
 	}
 	return list
 }
@@ -146,14 +147,14 @@ func shard(t *testing.T, dir string, n int) string {
 			require.NoError(t, os.WriteFile(filepath.Join(out, name), []byte(text), 0o666))
 		}
 	}
-	parts := make([][]Array, n)
+	parts := make([][]array, n)
 	place := map[string]string{}
 	for i, name := range c.Names() {
 		x, err := c.Tensor(name)
 		require.NoError(t, err)
 		data, err := x.Float32()
 		require.NoError(t, err)
-		parts[i%n] = append(parts[i%n], Array{name, x.DType, x.Shape, data})
+		parts[i%n] = append(parts[i%n], array{name, x.DType, x.Shape, data})
 		place[name] = shardName(i%n+1, n)
 	}
 	for i, p := range parts {
@@ -204,7 +205,7 @@ func TestShards(t *testing.T) {
 
 // TestTensors refuses weights that do not fit the configuration.
 func TestTensors(t *testing.T) {
-	refused := func(want string, change func(l []Array) []Array) {
+	refused := func(want string, change func(l []array) []array) {
 		dir := makeTiny(t, tiny, F32, nil)
 		require.NoError(t, os.Remove(filepath.Join(dir, weightsFile)))
 		require.NoError(t, writeTensors(filepath.Join(dir, weightsFile), change(arrays(tiny, F32, 1))))
@@ -212,16 +213,16 @@ func TestTensors(t *testing.T) {
 		require.ErrorContains(t, err, want)
 		require.ErrorContains(t, err, "checkpoint "+dir)
 	}
-	refused(`"model.norm.weight" is missing`, func(l []Array) []Array { return l[:len(l)-1] })
-	refused(`has shape [6 50], the configuration asks for [50 6]`, func(l []Array) []Array {
+	refused(`"model.norm.weight" is missing`, func(l []array) []array { return l[:len(l)-1] })
+	refused(`has shape [6 50], the configuration asks for [50 6]`, func(l []array) []array {
 		l[0].Shape = []int{6, 50}
 		return l
 	})
-	refused(`"model.layers.0.self_attn.q_proj.bias" is no part`, func(l []Array) []Array {
-		return append(l, Array{"model.layers.0.self_attn.q_proj.bias", F32, []int{1}, []float32{0}})
+	refused(`"model.layers.0.self_attn.q_proj.bias" is no part`, func(l []array) []array {
+		return append(l, array{"model.layers.0.self_attn.q_proj.bias", F32, []int{1}, []float32{0}})
 	})
-	refused(`"model.layers.2.input_layernorm.weight" is no part`, func(l []Array) []Array {
-		return append(l, Array{"model.layers.2.input_layernorm.weight", F32, []int{1}, []float32{0}})
+	refused(`"model.layers.2.input_layernorm.weight" is no part`, func(l []array) []array {
+		return append(l, array{"model.layers.2.input_layernorm.weight", F32, []int{1}, []float32{0}})
 	})
 
 	untied := tiny
@@ -273,5 +274,8 @@ func TestInit(t *testing.T) {
 	bad := tiny
 	bad.KVHeads = 3
 	require.ErrorContains(t, Init(filepath.Join(t.TempDir(), "M0"), bad, nil, 1), "4 heads cannot share 3")
-	require.ErrorContains(t, Init(filepath.Join(t.TempDir(), "M0"), tiny, map[string][]byte{"../x": nil}, 1), "../x")
+	for _, name := range []string{configFile, generationFile, weightsFile, metaFile, MetricsFile, "../x", "sub/x", ".", shardName(1, 2)} {
+		err := Init(filepath.Join(t.TempDir(), "M0"), tiny, map[string][]byte{name: nil}, 1)
+		require.ErrorContains(t, err, fmt.Sprintf("a file cannot be named %q", name))
+	}
 }

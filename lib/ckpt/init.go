@@ -42,9 +42,9 @@ func Init(dir string, c Config, files map[string][]byte, seed uint64) error {
 				return err
 			}
 		}
-		var list []Array
+		var list []array
 		for _, p := range c.Parameters() {
-			list = append(list, Array{p.Name, F32, p.Shape, c.draw(p, seed)})
+			list = append(list, array{p.Name, F32, p.Shape, c.draw(p, seed)})
 		}
 		if err := writeTensors(filepath.Join(tmp, weightsFile), list); err != nil {
 			return err

@@ -292,9 +292,6 @@ func jsonError(err error) error {
 	return err
 }
 
-// Names returns the names of the file's tensors, sorted.
-func (f *File) Names() []string { return slices.Clone(f.names) }
-
 // Tensor returns a tensor of the file; it is valid until Close.
 func (f *File) Tensor(name string) (Tensor, error) {
 	e, ok := f.tensors[name]
@@ -331,18 +328,11 @@ func (t Tensor) Bytes() ([]byte, error) {
 // Float32 returns the elements of an F32, BF16 or F16 tensor as float32,
 // which holds all three exactly.
 func (t Tensor) Float32() ([]float32, error) {
-	x := make([]float32, t.Len())
-	return x, t.Read(x, 0)
-}
-
-// Read converts elements at, at+1, ... of an F32, BF16 or F16 tensor to dst.
-func (t Tensor) Read(dst []float32, at int) error {
 	if !t.DType.float() {
-		return fmt.Errorf("tensor %q is %s; weights are read from F32, BF16 and F16", t.Name, t.DType)
+		return nil, fmt.Errorf("tensor %q is %s; weights are read from F32, BF16 and F16", t.Name, t.DType)
 	}
-	size := t.DType.Size()
-	raw := t.raw[at*size : (at+len(dst))*size]
-	return t.guard(func() { decode(dst, raw, t.DType) })
+	x := make([]float32, t.Len())
+	return x, t.guard(func() { decode(x, t.raw, t.DType) })
 }
 
 // guard runs f, which reads t's bytes.

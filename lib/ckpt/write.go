@@ -141,22 +141,22 @@ func (u Update) weight(t Tensor) ([]float32, error) {
 
 // writeOptimizer writes optimizer.safetensors, all of it F32 in order of name.
 func (u Update) writeOptimizer(path string) error {
-	var list []Array
+	var list []array
 	for _, p := range u.Parent.Config.Parameters() {
 		t, err := u.Parent.Tensor(p.Name)
 		if err != nil {
 			return err
 		}
-		list = append(list, Array{p.Name + ".m", F32, p.Shape, u.M[p.Name]}, Array{p.Name + ".v", F32, p.Shape, u.V[p.Name]})
+		list = append(list, array{p.Name + ".m", F32, p.Shape, u.M[p.Name]}, array{p.Name + ".v", F32, p.Shape, u.V[p.Name]})
 		if t.DType != F32 && u.Weights != nil {
-			list = append(list, Array{p.Name, F32, p.Shape, u.Weights[p.Name]})
+			list = append(list, array{p.Name, F32, p.Shape, u.Weights[p.Name]})
 		}
 	}
 	return writeTensors(path, list)
 }
 
-// Array is a tensor to be written: float32 values, stored as DType.
-type Array struct {
+// array is a tensor to be written: float32 values, stored as DType.
+type array struct {
 	Name  string
 	DType DType
 	Shape []int
@@ -164,8 +164,8 @@ type Array struct {
 }
 
 // writeTensors writes a safetensors file, its tensors in order of name.
-func writeTensors(path string, list []Array) error {
-	list = slices.SortedFunc(slices.Values(list), func(a, b Array) int { return strings.Compare(a.Name, b.Name) })
+func writeTensors(path string, list []array) error {
+	list = slices.SortedFunc(slices.Values(list), func(a, b array) int { return strings.Compare(a.Name, b.Name) })
 	var h bytes.Buffer
 	h.WriteString(`{"__metadata__":{"format":"pt"}`)
 	at := 0

@@ -50,7 +50,7 @@ func TestWrite(t *testing.T) {
 			dir := makeTiny(t, tiny, d, kept)
 			if tc.copied {
 				list := arrays(tiny, d, 1)
-				list = append(list, Array{headName, d, list[0].Shape, list[0].Data})
+				list = append(list, array{headName, d, list[0].Shape, list[0].Data})
 				require.NoError(t, os.Remove(filepath.Join(dir, weightsFile)))
 				require.NoError(t, writeTensors(filepath.Join(dir, weightsFile), list))
 			}
@@ -104,7 +104,7 @@ func TestWrite(t *testing.T) {
 					stored(t, opt, p.Name, u.Weights[p.Name])
 				}
 			}
-			require.Len(t, opt.Names(), map[bool]int{true: 2, false: 3}[d == F32]*len(tiny.Parameters()))
+			require.Len(t, opt.names, map[bool]int{true: 2, false: 3}[d == F32]*len(tiny.Parameters()))
 			if tc.copied {
 				require.Equal(t, got[embedName], got[headName], "the copy of the tied head follows")
 			}

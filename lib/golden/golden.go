@@ -5,7 +5,9 @@ package golden
 
 import (
 	"bufio"
+	"compress/gzip"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -57,6 +59,32 @@ func Glob(t testing.TB, pattern string) []string {
 		t.Fatalf("golden: nothing matches %s", pattern)
 	}
 	return paths
+}
+
+// Model returns the path of the smallest golden checkpoint, a directory with all
+// that the commands read of a model.
+func Model(t testing.TB) string {
+	t.Helper()
+	return Path(t, "model", "U-qwen3-micro", "checkpoint")
+}
+
+// Unpack returns what a gzip file holds.
+func Unpack(t testing.TB, path string) []byte {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatalf("golden: %s: %v", path, err)
+	}
+	b, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatalf("golden: %s: %v", path, err)
+	}
+	return b
 }
 
 // Lines returns the rows of a JSON Lines file, of which there is at least one.

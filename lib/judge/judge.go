@@ -10,7 +10,8 @@
 //
 // [Ask] sends a query through a [Client] to an OpenAI-compatible server, asks
 // again where that helps, and keeps complete answers in a [Cache]. [InOrder]
-// keeps many questions in flight and hands groups on in input order.
+// keeps many questions in flight and hands groups on in input order. [Flags]
+// are the flags of the commands that ask.
 //
 // A failed judgement is a state of the row, not an error of the program: it is
 // told by [Answer.Status] and [Answer.Err]. Source: arXiv 2605.17291, section

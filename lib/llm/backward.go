@@ -43,7 +43,8 @@ func (m *Model) carveGrads(buf op.Buf, n int) grads {
 func (m *Model) blockGrad(i int, a *acts, g *grads, b *batch, sum op.Buf) {
 	be, c, l, n := m.be, &m.cfg, &m.layers[i], len(b.ids)
 	dw := func(w int, dy, x op.Buf) {
-		be.MatMulGradW(m.place(sum, w), dy, x, n, m.params[w].out, m.params[w].in)
+		out, in := m.packed[w].Dims()
+		be.MatMulGradW(m.place(sum, w), dy, x, n, out, in)
 	}
 	// out = mid + down · silu(gate)·up
 	be.MatMulGradX(g.act, g.x, m.packed[l.down], n, false)

@@ -44,8 +44,8 @@ const readAhead = 16
 // what emit needs to know of a request travels in Request.Data, not in memory
 // that both change. emit runs on the caller's goroutine.
 //
-// Generate returns promptly when ctx ends, with ctx's error; errors of next
-// and emit come back as they are. A call of next may still be under way when
+// When ctx ends Generate returns ctx's error after the forward pass under way;
+// errors of next and emit come back as they are. A call of next may still be under way when
 // Generate returns with an error. Memory does not grow with the number of
 // requests.
 func (m *Model) Generate(ctx context.Context, s Sampling, seed uint64, next func() (*Request, error), emit func(*Request, []Sample) error) error {

@@ -282,9 +282,9 @@ func TestGenerateErrors(t *testing.T) {
 		err string
 	}{
 		{plain(0), good, "generate: limit of tokens is 0"},
-		{plain(3), &Request{Key: "a", N: 1}, `generate: prompt "a": no tokens`},
+		{plain(3), &Request{Key: "a", N: 1}, `generate: prompt "a": it has no tokens`},
 		{plain(3), &Request{Key: "a", Prompt: []int32{1}}, `generate: prompt "a": 0 responses asked for`},
-		{plain(3), &Request{Key: "a", Prompt: []int32{23}, N: 1}, `generate: prompt "a": token 23 is not in a vocabulary of 23`},
+		{plain(3), &Request{Key: "a", Prompt: []int32{23}, N: 1}, `generate: prompt "a": token 23 is not in the model's vocabulary of 23`},
 	} {
 		require.EqualError(t, run(c.s, c.r, nil, nil), c.err)
 	}

@@ -13,7 +13,7 @@ import (
 //	pg   l = max(-Aρ, -A·clip(ρ, 1-ClipLow, 1+ClipHigh)), and for A < 0
 //	     min(l, -A·DualClip): PPO's clipped objective (Schulman et al. 2017,
 //	     arXiv 1707.06347) with a range of two sides (Yu et al. 2025,
-//	     arXiv 2503.14476) and the dual clip (Ye et al. 2019, arXiv 1912.09729)
+//	     arXiv 2503.14476) and the dual clip (Ye et al. 2020, arXiv 1912.09729)
 //	nll  l = -logp; advantages are not used
 //
 // With δ = logp - ref the divergence from a reference policy is estimated as

@@ -16,7 +16,6 @@
 package llm
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -83,10 +82,7 @@ type layer struct {
 // Load reads the weights of a checkpoint, converted to float32, to the
 // backend. The checkpoint may be closed afterwards.
 func Load(be op.Backend, c *ckpt.Checkpoint) (*Model, error) {
-	m, err := build(be, c.Config)
-	if err != nil {
-		return nil, fmt.Errorf("load model: %w", err)
-	}
+	m := build(be, c.Config)
 	for i := range m.params {
 		p := &m.params[i]
 		t, err := c.Tensor(p.name)
@@ -104,16 +100,9 @@ func Load(be op.Backend, c *ckpt.Checkpoint) (*Model, error) {
 	return m, nil
 }
 
-// build lays out a model whose weights are still zero and not packed.
-func build(be op.Backend, c ckpt.Config) (*Model, error) {
-	for _, n := range []int{c.Vocab, c.Hidden, c.Intermediate, c.Layers, c.Heads, c.KVHeads, c.HeadDim} {
-		if n <= 0 {
-			return nil, errors.New("a size is not positive")
-		}
-	}
-	if c.Heads%c.KVHeads != 0 || c.HeadDim%2 != 0 {
-		return nil, fmt.Errorf("%d query heads of size %d on %d key/value heads", c.Heads, c.HeadDim, c.KVHeads)
-	}
+// build lays out a model whose weights are still zero and not packed. The sizes
+// fit each other: [ckpt.Open] has seen to that.
+func build(be op.Backend, c ckpt.Config) *Model {
 	m := &Model{be: be, cfg: c, eps: float32(c.RMSNormEps), rope: &op.Rope{Inv: make([]float64, c.HeadDim/2)}}
 	for i := range m.rope.Inv {
 		m.rope.Inv[i] = math.Pow(c.RopeTheta, -2*float64(i)/float64(c.HeadDim))
@@ -144,7 +133,7 @@ func build(be op.Backend, c ckpt.Config) (*Model, error) {
 	m.mem = be.New(size)
 	m.packed = make([]op.Weight, len(m.params))
 	m.defaults()
-	return m, nil
+	return m
 }
 
 // defaults sets the bounds.

@@ -91,14 +91,12 @@ func (g *generator) room() bool {
 func (g *generator) enter(r *Request) error {
 	switch {
 	case len(r.Prompt) == 0:
-		return errors.New("no tokens")
+		return errors.New("it has no tokens")
 	case r.N <= 0:
 		return fmt.Errorf("%d responses asked for", r.N)
 	}
-	for _, id := range r.Prompt {
-		if id < 0 || int(id) >= g.m.cfg.Vocab {
-			return fmt.Errorf("token %d is not in a vocabulary of %d", id, g.m.cfg.Vocab)
-		}
+	if err := g.m.checkTokens(r.Prompt); err != nil {
+		return err
 	}
 	w := &group{
 		req: r, hash: keyHash(r.Key), samples: make([]Sample, r.N), left: r.N,

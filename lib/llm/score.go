@@ -1,8 +1,8 @@
 package llm
 
 import (
+	"errors"
 	"fmt"
-	"math"
 
 	"srar/lib/op"
 )
@@ -23,25 +23,39 @@ type Row struct {
 	Advantages []float32
 }
 
-// rowError says which row of a call is at fault.
-func rowError(i int, format string, args ...any) error {
-	return fmt.Errorf("row %d: %w", i, fmt.Errorf(format, args...))
+// RowError is the error of a row whose content cannot be computed with. What
+// comes of the numbers of a good row, infinity for one, is an error of another
+// type that names the row too.
+type RowError struct {
+	Row int // index in the rows of the call
+	Err error
 }
 
+func (e *RowError) Error() string { return fmt.Sprintf("row %d: %v", e.Row, e.Err) }
+func (e *RowError) Unwrap() error { return e.Err }
+
 // checkRow returns an error for a row that cannot be scored.
-func (m *Model) checkRow(i int, r *Row) error {
+func (m *Model) checkRow(r *Row) error {
 	if len(r.Prompt) == 0 {
-		return rowError(i, "prompt without tokens")
+		return errors.New("the prompt has no tokens")
 	}
 	for _, list := range [][]int32{r.Prompt, r.Tokens} {
-		for _, id := range list {
-			if id < 0 || int(id) >= m.cfg.Vocab {
-				return rowError(i, "token %d is not in a vocabulary of %d", id, m.cfg.Vocab)
-			}
+		if err := m.checkTokens(list); err != nil {
+			return err
 		}
 	}
-	if !(r.Temperature > 0) || math.IsInf(float64(r.Temperature), 0) {
-		return rowError(i, "temperature is %v", r.Temperature)
+	if !(r.Temperature > 0) || !finite(r.Temperature) {
+		return fmt.Errorf("temperature is %v", r.Temperature)
+	}
+	return nil
+}
+
+// checkTokens returns an error unless the model has a row for every id.
+func (m *Model) checkTokens(ids []int32) error {
+	for _, id := range ids {
+		if id < 0 || int(id) >= m.cfg.Vocab {
+			return fmt.Errorf("token %d is not in the model's vocabulary of %d", id, m.cfg.Vocab)
+		}
 	}
 	return nil
 }
@@ -87,11 +101,11 @@ func (b *microBatch) fill(rows []Row, lo, limit int) int {
 // Score returns for each token of each response its log-probability under
 // softmax(logits / Temperature), given all that precedes it, and the entropy of
 // that distribution in nats. The bits of a row do not depend on its company.
-// Rows of a call are named in errors by their index.
+// What a row holds is checked before anything is computed: see [RowError].
 func (m *Model) Score(rows []Row) (logp, entropy [][]float32, err error) {
 	for i := range rows {
-		if err := m.checkRow(i, &rows[i]); err != nil {
-			return nil, nil, fmt.Errorf("score: %w", err)
+		if err := m.checkRow(&rows[i]); err != nil {
+			return nil, nil, fmt.Errorf("score: %w", &RowError{i, err})
 		}
 	}
 	total := 0
@@ -110,7 +124,7 @@ func (m *Model) Score(rows []Row) (logp, entropy [][]float32, err error) {
 			n := len(rows[i].Tokens)
 			for t := range n {
 				if !finite(l[t]) || !finite(e[t]) {
-					return nil, nil, fmt.Errorf("score: %w", rowError(i, "token %d: log-probability is %v, entropy %v", t, l[t], e[t]))
+					return nil, nil, fmt.Errorf("score: row %d: token %d: log-probability is %v, entropy %v", i, t, l[t], e[t])
 				}
 			}
 			logp, entropy = append(logp, l[:n:n]), append(entropy, e[:n:n])

@@ -68,9 +68,9 @@ func TestScoreNamesTheRow(t *testing.T) {
 		change func(r *Row)
 		err    string
 	}{
-		{func(r *Row) { r.Prompt = nil }, "score: row 1: prompt without tokens"},
-		{func(r *Row) { r.Prompt = []int32{23} }, "score: row 1: token 23 is not in a vocabulary of 23"},
-		{func(r *Row) { r.Tokens = []int32{-1} }, "score: row 1: token -1 is not in a vocabulary of 23"},
+		{func(r *Row) { r.Prompt = nil }, "score: row 1: the prompt has no tokens"},
+		{func(r *Row) { r.Prompt = []int32{23} }, "score: row 1: token 23 is not in the model's vocabulary of 23"},
+		{func(r *Row) { r.Tokens = []int32{-1} }, "score: row 1: token -1 is not in the model's vocabulary of 23"},
 		{func(r *Row) { r.Temperature = 0 }, "score: row 1: temperature is 0"},
 		{func(r *Row) { r.Temperature = float32(math.NaN()) }, "score: row 1: temperature is NaN"},
 	} {

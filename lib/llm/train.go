@@ -115,10 +115,12 @@ func (t *Trainer) Restore(step int64, opt *ckpt.File) error {
 		return fmt.Errorf("restore optimiser: step is %d", step)
 	}
 	for i, p := range t.m.params {
+		const most = math.MaxFloat32
 		parts := []struct {
-			name string
-			mem  op.Buf
-		}{{p.name + ".m", t.mean}, {p.name + ".v", t.square}, {p.name, t.master}}
+			name  string
+			mem   op.Buf
+			least float32
+		}{{p.name + ".m", t.mean, -most}, {p.name + ".v", t.square, 0}, {p.name, t.master, -most}}
 		if p.precision == ckpt.F32 {
 			parts = parts[:2] // the weights are their own master
 		}
@@ -133,6 +135,11 @@ func (t *Trainer) Restore(step int64, opt *ckpt.File) error {
 			}
 			if len(v) != p.n {
 				return fmt.Errorf("restore optimiser: %s has %d elements, not %d", s.name, len(v), p.n)
+			}
+			for k, f := range v {
+				if !(f >= s.least && f <= most) {
+					return fmt.Errorf("restore optimiser: %s: element %d is %v", s.name, k, f)
+				}
 			}
 			t.m.be.Write(t.m.place(s.mem, i), v)
 		}
@@ -173,15 +180,12 @@ func (t *Trainer) read(mem op.Buf) map[string][]float32 {
 // micro-batches changes a bit.
 //
 // A row without Old stands on the weights before the first Step, so after it
-// such a row is an error: ask [Model.Score] beforehand. An error names the row
-// by its index in rows. One about what a row holds comes before anything is
-// computed; one about the numbers that come of it (not finite) discards the
-// mini-batch.
+// such a row is an error: ask [Model.Score] beforehand. What a row holds is
+// checked, see [Trainer.Check], before anything is computed; an error about the
+// numbers that come of it (not finite) discards the mini-batch.
 func (t *Trainer) Accumulate(rows []Row) error {
-	for i := range rows {
-		if err := t.checkRow(i, &rows[i]); err != nil {
-			return fmt.Errorf("train: %w", err)
-		}
+	if err := t.Check(rows); err != nil {
+		return err
 	}
 	for lo := 0; lo < len(rows); {
 		hi := t.b.fill(rows, lo, t.m.MicroTokens)
@@ -200,9 +204,19 @@ func (t *Trainer) Accumulate(rows []Row) error {
 	return nil
 }
 
-// checkRow returns an error for a row that cannot be trained on.
-func (t *Trainer) checkRow(i int, r *Row) error {
-	if err := t.m.checkRow(i, r); err != nil {
+// Check returns a [RowError] for the first of rows that Accumulate would refuse
+// for what it holds.
+func (t *Trainer) Check(rows []Row) error {
+	for i := range rows {
+		if err := t.checkRow(&rows[i]); err != nil {
+			return fmt.Errorf("train: %w", &RowError{i, err})
+		}
+	}
+	return nil
+}
+
+func (t *Trainer) checkRow(r *Row) error {
+	if err := t.m.checkRow(r); err != nil {
 		return err
 	}
 	pg := t.loss.Kind == "pg"
@@ -216,11 +230,11 @@ func (t *Trainer) checkRow(i int, r *Row) error {
 		{"reference log-probability", r.Ref, t.loss.KL != 0},
 	} {
 		if len(f.v) != len(r.Tokens) && (f.needed || len(f.v) > 0) {
-			return rowError(i, "%d tokens but %d of %s", len(r.Tokens), len(f.v), f.what)
+			return fmt.Errorf("%s: %d values for %d tokens", f.what, len(f.v), len(r.Tokens))
 		}
 		for k, x := range f.v {
 			if !finite(x) {
-				return rowError(i, "token %d: %s is %v", k, f.what, x)
+				return fmt.Errorf("token %d: %s is %v", k, f.what, x)
 			}
 		}
 	}
@@ -331,10 +345,10 @@ func (t *Trainer) terms(rows []Row, row *int, lo, hi int) error {
 		t.dlogp[k] = float32(w * (x.dloss + t.loss.KL*x.dkl))
 		t.dentropy[k] = float32(-w * t.loss.Entropy)
 		if !finite(t.logp[k]) || !finite(t.entropy[k]) {
-			return rowError(t.b.lo+*row, "token %d: log-probability is %v, entropy %v", i, logp, entropy)
+			return fmt.Errorf("row %d: token %d: log-probability is %v, entropy %v", t.b.lo+*row, i, logp, entropy)
 		}
 		if !finite(float32(x.loss)) || !finite(float32(x.kl)) || !finite(t.dlogp[k]) {
-			return rowError(t.b.lo+*row, "token %d: loss is %v, kl %v, derivative %v", i, x.loss, x.kl, t.dlogp[k])
+			return fmt.Errorf("row %d: token %d: loss is %v, kl %v, derivative %v", t.b.lo+*row, i, x.loss, x.kl, t.dlogp[k])
 		}
 		t.sum.add(x, entropy, w)
 	}
@@ -352,7 +366,7 @@ func (t *Trainer) checkGrad(rows []Row, dx op.Buf) error {
 		s := t.b.seq[k]
 		k++
 		if q := t.m.be.SumSquares(dx.Slice(s.Lo*d, s.Hi*d)); q-q != 0 {
-			return rowError(t.b.lo+i, "gradient is not finite")
+			return fmt.Errorf("row %d: gradient is not finite", t.b.lo+i)
 		}
 	}
 	return nil

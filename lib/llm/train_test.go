@@ -288,7 +288,7 @@ func TestRowsWithoutOld(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1.0, x.RatioMax)
 	require.Zero(t, x.LogprobDiffMax)
-	require.EqualError(t, tr.Accumulate(rows), "train: row 0: 7 tokens but 0 of old log-probability")
+	require.EqualError(t, tr.Accumulate(rows), "train: row 0: old log-probability: 0 values for 7 tokens")
 	for i := range rows {
 		rows[i].Old = scored[i]
 	}
@@ -306,13 +306,13 @@ func TestTrainerNamesTheRow(t *testing.T) {
 		change func(r *Row)
 		err    string
 	}{
-		{func(r *Row) { r.Prompt = nil }, "train: row 2: prompt without tokens"},
+		{func(r *Row) { r.Prompt = nil }, "train: row 2: the prompt has no tokens"},
 		{func(r *Row) { r.Advantages[0] = nan }, "train: row 2: token 0: advantage is NaN"},
 		{func(r *Row) { r.Old[0] = nan }, "train: row 2: token 0: old log-probability is NaN"},
 		{func(r *Row) { r.Ref[0] = float32(math.Inf(-1)) }, "train: row 2: token 0: reference log-probability is -Inf"},
-		{func(r *Row) { r.Ref = nil }, "train: row 2: 1 tokens but 0 of reference log-probability"},
-		{func(r *Row) { r.Advantages = nil }, "train: row 2: 1 tokens but 0 of advantage"},
-		{func(r *Row) { r.Old = r.Ref[:0:0]; r.Old = append(r.Old, 1, 2) }, "train: row 2: 1 tokens but 2 of old log-probability"},
+		{func(r *Row) { r.Ref = nil }, "train: row 2: reference log-probability: 0 values for 1 tokens"},
+		{func(r *Row) { r.Advantages = nil }, "train: row 2: advantage: 0 values for 1 tokens"},
+		{func(r *Row) { r.Old = r.Ref[:0:0]; r.Old = append(r.Old, 1, 2) }, "train: row 2: old log-probability: 2 values for 1 tokens"},
 		{func(r *Row) { r.Prompt = []int32{22} }, "train: row 2: token 0: log-probability is NaN, entropy NaN"},
 		{func(r *Row) { r.Advantages[0], r.Old[0] = -3e38, -40 }, "train: row 2: token 0: loss is "},
 	} {
@@ -338,8 +338,17 @@ func TestTrainerNamesTheRow(t *testing.T) {
 			bad[2].Old = append([]float32(nil), rows[2].Old...)
 			bad[2].Ref = append([]float32(nil), rows[2].Ref...)
 			c.change(&bad[2])
-			require.ErrorContains(t, tr.Accumulate(bad), c.err)
+			err := tr.Accumulate(bad)
+			require.ErrorContains(t, err, c.err)
 			equalTrainers(t, before, tr)
+			if check := tr.Check(bad); check != nil { // by what the row holds
+				require.Equal(t, check, err)
+				var row *RowError
+				require.ErrorAs(t, err, &row)
+				require.Equal(t, 2, row.Row)
+			} else { // by what comes of it
+				require.Regexp(t, "log-probability is NaN|loss is", err)
+			}
 		}
 	}
 }
@@ -431,6 +440,34 @@ func TestRestoreErrors(t *testing.T) {
 	defer func() { require.NoError(t, short.Close()) }()
 	require.ErrorContains(t, tr.Restore(1, short), "restore optimiser: model.embed_tokens.weight.m has 1 elements, not ")
 	require.Zero(t, tr.Steps())
+}
+
+// TestRestoreRefusesNumbers: a second moment that no square can be is refused
+// before it spoils the weights.
+func TestRestoreRefusesNumbers(t *testing.T) {
+	shape := tiny
+	shape.Architecture = "Qwen3ForCausalLM"
+	dir := filepath.Join(t.TempDir(), "M0")
+	require.NoError(t, ckpt.Init(dir, shape, nil, 1))
+	c, err := ckpt.Open(dir)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, c.Close()) }()
+	m, err := Load(newBackend(t, 1), c)
+	require.NoError(t, err)
+	tr := newTrainer(t, m, pg(), adam)
+	restore := func(u ckpt.Update) error {
+		out := filepath.Join(t.TempDir(), "M1")
+		require.NoError(t, ckpt.Write(out, u))
+		opt, err := ckpt.OpenFile(filepath.Join(out, "optimizer.safetensors"))
+		require.NoError(t, err)
+		defer func() { require.NoError(t, opt.Close()) }()
+		return tr.Restore(1, opt)
+	}
+	u := ckpt.Update{Parent: c, M: tr.M(), V: tr.V()}
+	u.M["model.norm.weight"][1] = -1
+	require.NoError(t, restore(u))
+	u.V["model.norm.weight"][1] = -1
+	require.EqualError(t, restore(u), "restore optimiser: model.norm.weight.v: element 1 is -1")
 }
 
 func TestOptimiserSettings(t *testing.T) {

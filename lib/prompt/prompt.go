@@ -39,6 +39,11 @@ func (e *Encoder) Encode(messages []chat.Message, control bool) ([]int32, error)
 	if err != nil {
 		return nil, err
 	}
+	return e.ids(text, guarded), nil
+}
+
+// ids encodes a rendered chat, its guarded ranges as plain text.
+func (e *Encoder) ids(text string, guarded [][2]int) []int32 {
 	var ids []int32
 	for piece, plain := range chat.Pieces(text, guarded) {
 		if plain {
@@ -47,5 +52,5 @@ func (e *Encoder) Encode(messages []chat.Message, control bool) ([]int32, error)
 			ids = append(ids, e.Tokenizer.Encode(piece)...)
 		}
 	}
-	return ids, nil
+	return ids
 }

@@ -10,10 +10,10 @@ import (
 	"srar/lib/golden"
 )
 
-// names lists the golden tokenizers.
+// names lists the golden tokenizers that have cases.
 func names(b *testing.B) (list []string) {
-	for _, p := range golden.Glob(b, "text/tokenizers/*.tokenizer.json.gz") {
-		list = append(list, strings.TrimSuffix(filepath.Base(p), ".tokenizer.json.gz"))
+	for _, p := range golden.Glob(b, "text/tokenizers/*.cases.jsonl") {
+		list = append(list, strings.TrimSuffix(filepath.Base(p), ".cases.jsonl"))
 	}
 	return list
 }

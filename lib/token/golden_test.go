@@ -1,11 +1,9 @@
 package token
 
 import (
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,14 +18,7 @@ import (
 
 // readGolden unpacks NAME.tokenizer.json.gz.
 func readGolden(t testing.TB, name string) []byte {
-	f, err := os.Open(golden.Path(t, "text", "tokenizers", name+".tokenizer.json.gz"))
-	require.NoError(t, err)
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	require.NoError(t, err)
-	b, err := io.ReadAll(z)
-	require.NoError(t, err)
-	return b
+	return golden.Unpack(t, golden.Path(t, "text", "tokenizers", name+".tokenizer.json.gz"))
 }
 
 var loaded sync.Map

@@ -46,7 +46,7 @@ type Process struct {
 
 // Result is how a process ended.
 type Result struct {
-	Out    []byte // standard output
+	Out    []byte // standard output; nil when empty
 	Voice  string // standard error
 	Status int    // exit status; -1 when a signal ended it
 }
@@ -113,7 +113,11 @@ func Finish(ctx context.Context, t testing.TB, c *exec.Cmd) Result {
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) {
 		require.NoError(t, err)
 	}
-	return Result{Out: out.Bytes(), Voice: voice.String(), Status: c.ProcessState.ExitCode()}
+	r := Result{Voice: voice.String(), Status: c.ProcessState.ExitCode()}
+	if out.Len() > 0 {
+		r.Out = out.Bytes()
+	}
+	return r
 }
 
 // File reads a file.
