@@ -13,10 +13,12 @@ logged() { "$@" --log json 2>>log.jsonl; }
 trap 'say "$(basename "$0"): failed in $PWD, the last errors of log.jsonl:"
 	grep -h "\"level\":\"\(error\|hint\)\"" log.jsonl 2>/dev/null | tail -n 5 >&2' ERR
 
-# stages DIR NAME...: the artifacts of a pipe, in order. Finds the last complete one.
+# stages DIR NAME...: the artifacts of a pipe, in order. Finds the last complete one,
+# and clears away what a run that was killed could not.
 stages() {
 	mkdir -p "$1"
 	cd "$1"; shift
+	find . -maxdepth 1 -type f -name '.*.tmp-*' -delete
 	order=("$@") last=-1
 	local i
 	for i in "${!order[@]}"; do

@@ -39,6 +39,7 @@ fi
 
 # The oracle lives as long as this script and what it runs: it ends when nobody holds
 # the other side of its standard input any more, however they ended.
+rm -f .oracle-*
 url=.oracle-$$
 trap 'rm -f "$url"' EXIT
 exec {oracle}> >(exec srar-oracle --listen 127.0.0.1:0 --until-eof --url-file "$url" --quiet)
