@@ -92,6 +92,9 @@ func (o *options) run(ctx context.Context, t *tool.Tool) (err error) {
 	} else {
 		err = u.steps(ctx, emit)
 	}
+	if err == nil {
+		err = context.Cause(ctx) // what was interrupted leaves no checkpoint
+	}
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"io"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
@@ -119,4 +121,36 @@ func TestSettings(t *testing.T) {
 		require.Equal(t, 2, r.Status, tc.flag)
 		require.Contains(t, r.Voice, tc.want)
 	}
+}
+
+// TestInterrupt: an update that was interrupted makes no checkpoint, though its
+// input is complete meanwhile.
+func TestInterrupt(t *testing.T) {
+	in := advantages(t, []rows.Advantage{good("a")}, []rows.Advantage{good("b")})
+	dir := t.TempDir()
+	c := trial.Process{
+		Args: []string{"srar-update", "--quiet", "--model", golden.Model(t), "--out", filepath.Join(dir, "M1")},
+	}.Command(trial.Within(t, time.Minute))
+	stdin, err := c.StdinPipe()
+	require.NoError(t, err)
+	var voice bytes.Buffer
+	c.Stderr = &voice
+	stdout, err := c.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, c.Start())
+	_, err = stdin.Write(in[:len(in)-8])
+	require.NoError(t, err)
+	_, err = io.ReadFull(stdout, make([]byte, 8)) // it has begun
+	require.NoError(t, err)
+	time.Sleep(300 * time.Millisecond) // and waits for the end of its input
+	require.NoError(t, c.Process.Signal(os.Interrupt))
+	time.Sleep(300 * time.Millisecond) // within the time that a run has to stop
+	stdin.Write(in[len(in)-8:])
+	stdin.Close()
+	require.Error(t, c.Wait())
+	require.Equal(t, 130, c.ProcessState.ExitCode())
+	require.Equal(t, "srar-update: interrupted\n", voice.String())
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, left)
 }

@@ -29,7 +29,7 @@ func TestGoldenGreedy(t *testing.T) {
 		readJSON(t, filepath.Join(dir, "greedy", "expect.json"), &e)
 		require.NotEmpty(t, e.Cases)
 		m := loadGolden(t, be, dir)
-		require.ElementsMatch(t, e.EOS, m.Config().EOS)
+		require.ElementsMatch(t, e.EOS, m.cfg.EOS)
 		var list []*Request
 		for _, c := range e.Cases {
 			list = append(list, &Request{Key: c.ID, Prompt: c.Prompt, N: 1})
@@ -189,7 +189,7 @@ func TestGoldenResume(t *testing.T) {
 		require.NoError(t, err)
 		m, err := Load(be, parent)
 		require.NoError(t, err)
-		rows := randomRows(m.Config(), 5, 4)
+		rows := randomRows(m.cfg, 5, 4)
 		step := func(tr *Trainer) Metrics {
 			require.NoError(t, tr.Accumulate(rows))
 			x, err := tr.Step(1e-3)

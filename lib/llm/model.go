@@ -27,7 +27,8 @@ import (
 
 // Model is a language model on a backend. Its methods must not be called at
 // the same time; nor may two models of one backend. Its memory lives until the
-// backend is closed.
+// backend is closed. Positions beyond the configuration's MaxPositions are
+// computed as others are.
 //
 // The bounds below say how work is cut and change no result. [Load] sets them
 // to values that fit the model.
@@ -169,7 +170,3 @@ func (m *Model) place(mem op.Buf, i int) op.Buf {
 	p := &m.params[i]
 	return mem.Slice(p.at, p.at+p.n)
 }
-
-// Config returns the model's shape and its end tokens. Positions beyond
-// MaxPositions are computed as others are.
-func (m *Model) Config() ckpt.Config { return m.cfg }
