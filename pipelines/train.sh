@@ -13,6 +13,15 @@ here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
 iterations=$2
 stages "$1"
 run=$PWD
+
+# One run at a time in a directory. What a killed script left running holds the lock
+# too: its work is waited for, not done a second time beside it.
+exec {lock}>.lock
+if command -v flock >/dev/null && ! flock -n "$lock"; then
+	say "waiting for another run in $run"
+	flock "$lock"
+fi
+
 export SEED=${SEED:-0} N=${N:-8} MAX_TOKENS=${MAX_TOKENS:-110} SOLUTIONS=${SOLUTIONS:-98040}
 export ESTIMATOR=${ESTIMATOR:-srar} FILTER=${FILTER:-acc} LR=${LR:-1e-3} MINI_BATCH=${MINI_BATCH:-32}
 export PREPARE_FLAGS="--instruction /dev/null" # the prompt is the problem alone
@@ -42,7 +51,7 @@ fi
 rm -f .oracle-*
 url=.oracle-$$
 trap 'rm -f "$url"' EXIT
-exec {oracle}> >(exec srar-oracle --listen 127.0.0.1:0 --until-eof --url-file "$url" --quiet)
+exec {oracle}> >(exec srar-oracle --listen 127.0.0.1:0 --until-eof --url-file "$url" --quiet {lock}>&-)
 for ((i = 0; i < 500; i++)); do
 	if [[ -s $url ]]; then break; fi
 	sleep 0.02
