@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"flag"
-	"fmt"
 	"math"
 	"slices"
 
@@ -159,16 +157,4 @@ func (o *options) check(t *tool.Tool) error {
 		}
 	}
 	return nil
-}
-
-// recipe names everything but the input and the parent that the result depends
-// on, in a fixed form.
-func (o *options) recipe(fs *flag.FlagSet, skip ...string) string {
-	s := ""
-	fs.VisitAll(func(f *flag.Flag) {
-		if !slices.Contains(skip, f.Name) {
-			s += fmt.Sprintf("--%s=%s\n", f.Name, f.Value)
-		}
-	})
-	return s
 }

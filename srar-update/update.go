@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"srar/lib/ckpt"
@@ -144,8 +145,8 @@ func (u *update) load(be op.Backend) (err error) {
 // input has been read to its end.
 func (u *update) made() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "parent %s step %d made %s\ninput %s\n%s", u.digest, u.parent.Step(), u.parent.Meta().Made, u.in.Digest(),
-		u.recipe(u.tool.Flags, "model", "out", "i", "o", "save", "whole", "compress", "quiet", "log", "h", "help", "version", "threads", "micro-tokens"))
+	fmt.Fprintf(h, "parent %s step %d made %s\ninput %s\n%s\n", u.digest, u.parent.Step(), u.parent.Meta().Made, u.in.Digest(),
+		strings.Join(u.tool.Settings(), "\n"))
 	return fmt.Sprintf("sha256:%x", h.Sum(nil))
 }
 

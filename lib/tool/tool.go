@@ -54,7 +54,6 @@ type Tool struct {
 	Stdin  *os.File
 	Stdout *os.File
 
-	name    string
 	voice   *voice
 	inPath  string
 	outPath string
@@ -78,14 +77,13 @@ func run(c Command, args []string) int {
 		Flags:  flag.NewFlagSet(c.Name, flag.ContinueOnError),
 		Stdin:  os.Stdin,
 		Stdout: os.Stdout,
-		name:   c.Name,
 		voice:  newVoice(c.Name, os.Stderr),
 		entry:  stream.Entry{Command: c.Name, Version: Version},
 		plumb:  map[string]bool{},
 	}
-	body := t.parse(c, args)
-	if t.voice.broken != nil {
-		return t.end(t.voice.broken, nil)
+	body, err := t.parse(c, args)
+	if err != nil {
+		return t.end(err, nil)
 	}
 	if body == nil {
 		return 0
@@ -117,9 +115,9 @@ func run(c Command, args []string) int {
 // grace is how long a run may take to notice that it was interrupted.
 const grace = 800 * time.Millisecond
 
-// parse registers and parses the flags. It returns nil when there is nothing to
-// run; a mistake is left in t.voice.broken.
-func (t *Tool) parse(c Command, args []string) func(context.Context) error {
+// parse registers and parses the flags and returns what is to be run; nil where
+// --help or --version was all.
+func (t *Tool) parse(c Command, args []string) (body func(context.Context) error, err error) {
 	var help, version bool
 	var log string
 	t.Flags.BoolVar(&help, "help", false, "")
@@ -142,7 +140,7 @@ func (t *Tool) parse(c Command, args []string) func(context.Context) error {
 		t.Flags.BoolVar(&t.whole, "whole", false, "")
 		t.Unrecorded("save", "compress", "whole")
 	}
-	body := c.Setup(t)
+	body = c.Setup(t)
 	t.Flags.VisitAll(func(f *flag.Flag) {
 		if dash := "--" + f.Name; len(f.Name) > 1 && !strings.Contains(c.Usage, dash) || !strings.Contains(c.Usage, "-"+f.Name) && f.Name != "h" {
 			panic("tool: usage of " + c.Name + " does not name " + dash)
@@ -150,32 +148,27 @@ func (t *Tool) parse(c Command, args []string) func(context.Context) error {
 	})
 	t.Flags.SetOutput(io.Discard)
 	if err := t.parseArgs(args); err != nil {
-		t.voice.broken = Usagef("%v", err)
-		return nil
+		return nil, Usagef("%v", err)
 	}
 	switch {
 	case help:
 		fmt.Fprint(t.Stdout, c.Usage)
-		return nil
+		return nil, nil
 	case version:
 		fmt.Fprintf(t.Stdout, "%s %s %s/%s %s\n", c.Name, Version, runtime.GOOS, runtime.GOARCH, runtime.Version())
-		return nil
+		return nil, nil
 	case log != "text" && log != "json":
-		t.voice.broken = Usagef("--log is text or json, not %q", log)
-		return nil
+		return nil, Usagef("--log is text or json, not %q", log)
 	case t.pack != "" && t.pack != "zstd":
-		t.voice.broken = Usagef("--compress is zstd, not %q", t.pack)
-		return nil
+		return nil, Usagef("--compress is zstd, not %q", t.pack)
 	case t.whole && t.save == "":
-		t.voice.broken = Usagef("--whole completes the file of --save, which is missing")
-		return nil
+		return nil, Usagef("--whole completes the file of --save, which is missing")
 	case t.pack != "" && t.save == "" && t.outPath == "":
-		t.voice.broken = Usagef("--compress acts on the files of -o and --save; streams between commands stay as they are")
-		return nil
+		return nil, Usagef("--compress acts on the files of -o and --save; streams between commands stay as they are")
 	}
 	t.voice.json = log == "json"
-	t.entry.Args = t.recorded()
-	return body
+	t.entry.Args = t.list(t.Flags.Visit) // those that were given
+	return body, nil
 }
 
 // parseArgs parses flags and operands in any order; after "--" all are operands.
@@ -254,10 +247,13 @@ func (t *Tool) Record(name, digest string) {
 	t.entry.Inputs[name] = digest
 }
 
-// recorded lists the flags that were given and belong into the history.
-func (t *Tool) recorded() []string {
+// Settings lists all flags but the [Tool.Unrecorded] ones with their values,
+// whether given or not: what the result depends on beside the input.
+func (t *Tool) Settings() []string { return t.list(t.Flags.VisitAll) }
+
+func (t *Tool) list(visit func(func(*flag.Flag))) []string {
 	out := []string{}
-	t.Flags.Visit(func(f *flag.Flag) {
+	visit(func(f *flag.Flag) {
 		if !t.plumb[f.Name] {
 			out = append(out, "--"+f.Name+"="+f.Value.String())
 		}

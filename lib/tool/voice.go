@@ -14,10 +14,9 @@ import (
 // voice is what a command says on standard error: one line a message, lower
 // case, after its name; or one JSON object a line.
 type voice struct {
-	name   string
-	quiet  bool
-	json   bool
-	broken error // a mistake in the flags, found before the run
+	name  string
+	quiet bool
+	json  bool
 
 	mu    sync.Mutex
 	w     io.Writer
