@@ -5,6 +5,7 @@
 # make fuzz       every fuzz target for FUZZTIME each
 # make bench      benchmarks
 # make interop    pyarrow, duckdb and transformers open what we write (makes a venv)
+# make cross      the commands build for arm64, macOS and Windows
 # make lint       gofmt, vet, staticcheck, generated code is as its generator says
 
 SHELL      := /bin/bash
@@ -14,7 +15,7 @@ FUZZTIME   ?= 30s
 VENV       ?= .venv
 export CGO_ENABLED ?= 0
 
-.PHONY: all iterate test test-long race fuzz bench interop lint clean
+.PHONY: all iterate test test-long race fuzz bench interop lint cross clean
 
 all:
 	@mkdir -p bin
@@ -46,13 +47,22 @@ bench:
 interop: all
 	test -x $(VENV)/bin/python || python3 -m venv $(VENV)
 	$(VENV)/bin/pip install -q -r testdata/interop/requirements.txt
-	SRAR_PYTHON=$(CURDIR)/$(VENV)/bin/python go test -tags interop -count=1 -run 'TestInterop' .
+	SRAR_PYTHON=$(abspath $(VENV))/bin/python go test -tags interop -count=1 -run 'TestInterop' .
+	if test -d ../shared/golden; then \
+		$(VENV)/bin/python ../shared/golden/model/checks/check_checkpoint.py bin ../shared/golden/model --only A-qwen3 B-qwen3 U-qwen3; \
+	fi
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet ./...
 	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 	cd lib/op && go generate ./... && git diff --exit-code -- .
+
+# The commands on the other platforms, where the engine's plain form runs.
+cross:
+	GOOS=linux GOARCH=arm64 go build ./...
+	GOOS=darwin GOARCH=arm64 go build ./...
+	GOOS=windows GOARCH=amd64 go build ./...
 
 clean:
 	rm -rf bin

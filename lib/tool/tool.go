@@ -255,7 +255,11 @@ func (t *Tool) list(visit func(func(*flag.Flag))) []string {
 	out := []string{}
 	visit(func(f *flag.Flag) {
 		if !t.plumb[f.Name] {
-			out = append(out, "--"+f.Name+"="+f.Value.String())
+			dashes := "--"
+			if len(f.Name) == 1 {
+				dashes = "-"
+			}
+			out = append(out, dashes+f.Name+"="+f.Value.String())
 		}
 	})
 	return out

@@ -148,9 +148,9 @@ func TestHelpAndVersion(t *testing.T) {
 func TestArguments(t *testing.T) {
 	for args, want := range map[string]string{
 		"a b --end words":                  `["a" "b"] []`,
-		"a --end words b --n 3":            `["a" "b"] [--n=3]`,
+		"a --end words b --n 3":            `["a" "b"] [-n=3]`,
 		"--end words -- --n 3":             `["--n" "3"] []`,
-		"--end=words -n=4 --quiet c --n=5": `["c"] [--n=5]`,
+		"--end=words -n=4 --quiet c --n=5": `["c"] [-n=5]`,
 	} {
 		out, msg, code := play(t, strings.Fields(args)...)
 		require.Zero(t, code, msg)
