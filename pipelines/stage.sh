@@ -3,6 +3,9 @@
 set -euo pipefail
 shopt -s inherit_errexit
 
+# Where the commands are not installed, those that make built beside the recipes.
+command -v srar-rollout >/dev/null || PATH=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")/bin:$PATH
+
 say() { printf '%s\n' "$*" >&2; }
 
 # logged COMMAND...: what the command says goes to log.jsonl beside the artifacts.
@@ -11,7 +14,7 @@ logged() { "$@" --log json 2>>log.jsonl; }
 # When a pipe fails, its errors are shown here too. The first is the cause: the
 # stages after it only report that their input ended early.
 trap 'say "$(basename "$0"): failed in $PWD, the last errors of log.jsonl:"
-	grep -h "\"level\":\"\(error\|hint\)\"" log.jsonl 2>/dev/null | tail -n 5 >&2' ERR
+	grep -hv "\"level\":\"\(info\|warning\)\"" log.jsonl 2>/dev/null | tail -n 5 >&2' ERR
 
 # stages DIR NAME...: the artifacts of a pipe, in order. Finds the last complete one,
 # and clears away what a run that was killed could not.
