@@ -112,6 +112,11 @@ type Backend interface {
 	Gather(y, x Buf, rows []int32, d int)
 	Scatter(x, y Buf, rows []int32, d int)
 
+	// Bias adds b [d] to each of n rows of y [n, d]; BiasGrad adds dy [n, d] to db [d],
+	// in row order.
+	Bias(y, b Buf, n, d int)
+	BiasGrad(db, dy Buf, n, d int)
+
 	// RMSNorm computes y = x / √(mean(x²) + eps) · w for each of n rows of d
 	// (Zhang and Sennrich 2019, arXiv 1910.07467). For per-head norms n counts heads.
 	RMSNorm(y, x, w Buf, n, d int, eps float32)

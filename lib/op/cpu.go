@@ -34,6 +34,8 @@ type jobs struct {
 	embedGrad   embedGrad
 	gather      gather
 	scatter     scatter
+	bias        bias
+	biasGrad    biasGrad
 	norm        norm
 	normGrad    normGrad
 	normGradW   normGradW

@@ -299,6 +299,26 @@ func TestRowsGrad(t *testing.T) {
 	})
 }
 
+func TestBiasGrad(t *testing.T) {
+	everywhere(t, func(t *testing.T, c *cpu) {
+		for _, shape := range [][2]int{{1, 1}, {5, 12}, {70, 48}, {3, 67}} {
+			n, d := shape[0], shape[1]
+			r := newNoise(13)
+			x, bias, dy, before := r.floats(n*d), r.floats(d), r.floats(n*d), r.floats(d)
+			y, db := c.buf(x), c.buf(before)
+			c.Bias(y, c.buf(bias), n, d)
+			c.BiasGrad(db, c.buf(dy), n, d)
+			want := append([]float32(nil), before...)
+			for i := range x {
+				x[i] += bias[i%d]
+				want[i%d] += dy[i]
+			}
+			sameBits(t, x, c.floats(y), "y")
+			sameBits(t, want, c.floats(db), "db, row after row on top of what was there")
+		}
+	})
+}
+
 func TestAdamW(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *cpu) {
 		const n = 1000

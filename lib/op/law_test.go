@@ -125,7 +125,7 @@ func TestBatchSplit(t *testing.T) {
 			cut := spans(lengths(rt, n, "part"))
 			r := newNoise(rapid.Uint64().Draw(rt, "seed"))
 			x, dy, w := b.buf(r.floats(n*in)), b.buf(r.floats(n*out)), b.buf(r.floats(out*in))
-			norm, ids := b.buf(r.floats(in)), r.ids(n, out)
+			norm, ids, before := b.buf(r.floats(in)), r.ids(n, out), r.floats(out)
 			m := b.Pack(w, out, in)
 			temp, dlogp := make([]float32, n), r.floats(n)
 			for i := range temp {
@@ -134,14 +134,16 @@ func TestBatchSplit(t *testing.T) {
 			run := func(seq []Span) (all [][]float32) {
 				y, dx, dw := b.New(n*out), b.New(n*in), b.New(out*in)
 				ny, dnx, dnw, table := b.New(n*in), b.New(n*in), b.New(in), b.New(out*in)
-				logits := b.New(n * out)
+				logits, db := b.New(n*out), b.buf(before)
 				b.Copy(logits, dy)
 				logp, entropy := make([]float32, n), make([]float32, n)
 				for _, s := range seq {
 					of := func(x Buf, w int) Buf { return x.Slice(s.Lo*w, s.Hi*w) }
 					rows := s.Hi - s.Lo
 					b.MatMul(of(y, out), of(x, in), m, rows, false)
+					b.Bias(of(y, out), w, rows, out)
 					b.MatMulGradX(of(dx, in), of(dy, out), m, rows, false)
+					b.BiasGrad(db, of(dy, out), rows, out)
 					b.MatMulGradW(dw, of(dy, out), of(x, in), rows, out, in)
 					b.RMSNorm(of(ny, in), of(x, in), norm, rows, in, 1e-5)
 					b.RMSNormGrad(of(dnx, in), dnw, of(ny, in), of(x, in), norm, rows, in, 1e-5)
@@ -149,7 +151,7 @@ func TestBatchSplit(t *testing.T) {
 					b.LogProb(logp[s.Lo:s.Hi], entropy[s.Lo:s.Hi], of(logits, out), ids[s.Lo:s.Hi], temp[s.Lo:s.Hi], rows, out)
 					b.LogProbGrad(of(logits, out), ids[s.Lo:s.Hi], temp[s.Lo:s.Hi], dlogp[s.Lo:s.Hi], dlogp[s.Lo:s.Hi], rows, out)
 				}
-				for _, x := range [...]Buf{y, dx, dw, ny, dnx, dnw, table, logits} {
+				for _, x := range [...]Buf{y, dx, dw, ny, dnx, dnw, table, logits, db} {
 					all = append(all, b.floats(x))
 					b.Free(x)
 				}
@@ -185,10 +187,13 @@ func TestEveryOperator(t *testing.T) {
 		keep(dw)
 		g, u := random(n*d), random(n*d)
 		b.SwiGLU(y, g, u)
+		b.Bias(y, w, n, d)
 		keep(y)
 		b.SwiGLUGrad(x, dx, y, g, u)
 		keep(x)
 		keep(dx)
+		b.BiasGrad(w, dx, n, d)
+		keep(w)
 		table, ids := random(v*d), r.ids(n, v)
 		b.EmbedGrad(table, x, ids, d)
 		keep(table)
@@ -287,6 +292,8 @@ func TestMemory(t *testing.T) {
 		require.Panics(t, func() { b.Free(x) }, "freed twice")
 		require.Panics(t, func() { b.Free(y.Slice(1, 2)) }, "a part of a buffer")
 		require.Panics(t, func() { b.Copy(y, b.New(99)) })
+		require.Panics(t, func() { b.Bias(y, y, 11, 10) })
+		require.Panics(t, func() { b.BiasGrad(y, y, 11, 10) })
 		require.Panics(t, func() { b.RMSNorm(y, y, y, 11, 10, 0) })
 		require.Panics(t, func() { b.MatMul(y, y, b.Pack(y, 10, 10), 11, false) })
 		require.Panics(t, func() { b.LogProb(make([]float32, 1), nil, y, []int32{100}, []float32{1}, 1, 100) })

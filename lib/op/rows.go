@@ -69,3 +69,38 @@ func (s *scatter) do(t *thread, lo, hi int) {
 		t.tier.add(s.x[int(s.rows[i])*s.d:][:s.d], s.y[i*s.d:][:s.d])
 	}
 }
+
+// bias is y[i] += b, rows of d.
+type bias struct {
+	y, b []float32
+	d    int
+}
+
+func (c *cpu) Bias(y, b Buf, n, d int) {
+	c.jobs.bias = bias{need("Bias", y, n*d), need("Bias", b, d), d}
+	c.split(n, 5+d/8, &c.jobs.bias)
+}
+
+func (a *bias) do(t *thread, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		t.tier.add(a.y[i*a.d:][:a.d], a.b)
+	}
+}
+
+// biasGrad is db += dy[i], its items groups of columns as those of embedGrad.
+type biasGrad struct {
+	db, dy []float32
+	n, d   int
+}
+
+func (c *cpu) BiasGrad(db, dy Buf, n, d int) {
+	c.jobs.biasGrad = biasGrad{need("BiasGrad", db, d), need("BiasGrad", dy, n*d), n, d}
+	c.split((d+columns-1)/columns, 5*n, &c.jobs.biasGrad)
+}
+
+func (g *biasGrad) do(t *thread, lo, hi int) {
+	lo, hi = lo*columns, min(hi*columns, g.d)
+	for i := range g.n {
+		t.tier.add(g.db[lo:hi], g.dy[i*g.d:][lo:hi])
+	}
+}
