@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -14,8 +15,8 @@ import (
 
 // Config is what the arithmetic needs to know of a model.
 type Config struct {
-	ModelType    string // model_type, "qwen3"
-	Architecture string // architectures[0], "Qwen3ForCausalLM"
+	ModelType    string // model_type: "llama", "qwen2" or "qwen3"
+	Architecture string // architectures[0], such as "Qwen3ForCausalLM"
 	Vocab        int    // V, rows of the embedding; may exceed the tokenizer's size
 	Hidden       int    // D
 	Intermediate int    // F
@@ -25,11 +26,23 @@ type Config struct {
 	HeadDim      int // C, even; H·C need not be D
 	MaxPositions int
 	RopeTheta    float64
+	RopeScaling  RopeScaling
 	RMSNormEps   float64
 	Tied         bool    // the output matrix is the embedding
 	QKNorm       bool    // RMSNorm over each head of q and k
+	QKVBias      bool    // q, k and v have biases
 	EOS          []int32 // tokens that end a response
 	DType        string  // "float32", "bfloat16", "float16": the type that the weights are said to have
+}
+
+// RopeScaling stretches the rotary embedding to more positions than a model
+// was first trained on, as Llama 3.1 does (Grattafiori et al. 2024, arXiv
+// 2407.21783; rope_type "llama3" in config.json). The zero value leaves it as
+// it is.
+type RopeScaling struct {
+	Factor            float64 // divides the frequencies of long waves; 0: no scaling
+	LowFreq, HighFreq float64 // waves longer than OriginalPositions/LowFreq are long, those shorter than OriginalPositions/HighFreq stay
+	OriginalPositions int     // positions of the first training
 }
 
 // Parameter names a tensor of a model and its shape.
@@ -50,6 +63,11 @@ func (c Config) Parameters() []Parameter {
 		add("self_attn.q_proj.weight", q, c.Hidden)
 		add("self_attn.k_proj.weight", kv, c.Hidden)
 		add("self_attn.v_proj.weight", kv, c.Hidden)
+		if c.QKVBias {
+			add("self_attn.q_proj.bias", q)
+			add("self_attn.k_proj.bias", kv)
+			add("self_attn.v_proj.bias", kv)
+		}
 		if c.QKNorm {
 			add("self_attn.q_norm.weight", c.HeadDim)
 			add("self_attn.k_norm.weight", c.HeadDim)
@@ -186,8 +204,7 @@ func parseConfig(b []byte) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	// The defaults are those of transformers' Qwen3Config.
-	c := Config{HeadDim: 128, MaxPositions: 32768, RopeTheta: 10000, RMSNormEps: 1e-6, QKNorm: true}
+	c := Config{RopeTheta: 10000, RMSNormEps: 1e-6}
 	r := &reader{raw: raw}
 	c.architecture(r)
 	if r.err != nil {
@@ -198,7 +215,7 @@ func parseConfig(b []byte) (Config, error) {
 	r.need("intermediate_size", &c.Intermediate)
 	r.need("num_hidden_layers", &c.Layers)
 	r.need("num_attention_heads", &c.Heads)
-	r.need("num_key_value_heads", &c.KVHeads)
+	c.family(r)
 	r.take("head_dim", &c.HeadDim)
 	r.take("max_position_embeddings", &c.MaxPositions)
 	r.take("rms_norm_eps", &c.RMSNormEps)
@@ -227,6 +244,13 @@ func parseConfig(b []byte) (Config, error) {
 	return c, nil
 }
 
+// qwen reads what the Qwen types have in common.
+func (c *Config) qwen(r *reader) {
+	r.need("num_key_value_heads", &c.KVHeads)
+	only(r, "use_sliding_window", false)
+	delete(r.raw, "sliding_window") // a width that does not act without the switch
+}
+
 // reader takes fields out of a JSON object and keeps the first error.
 type reader struct {
 	raw map[string]json.RawMessage
@@ -244,16 +268,23 @@ func (r *reader) take(field string, p any) bool {
 }
 
 func (r *reader) need(field string, p any) {
-	if !r.take(field, p) && r.err == nil {
-		r.err = fmt.Errorf("field %q is missing", field)
+	if !r.take(field, p) {
+		r.fail("field %q is missing", field)
+	}
+}
+
+// fail keeps an error unless there is one.
+func (r *reader) fail(format string, a ...any) {
+	if r.err == nil {
+		r.err = fmt.Errorf(format, a...)
 	}
 }
 
 // only refuses the field unless it is absent or v.
 func only[T comparable](r *reader, field string, v T) {
 	x := v
-	if r.take(field, &x) && r.err == nil && x != v {
-		r.err = fmt.Errorf("%s is %v; only %v is supported", field, x, v)
+	if r.take(field, &x) && x != v {
+		r.fail("%s is %v; only %v is supported", field, x, v)
 	}
 }
 
@@ -275,12 +306,52 @@ func (c *Config) architecture(r *reader) {
 	if r.err != nil {
 		return
 	}
-	c.Architecture = "Qwen3ForCausalLM"
-	if len(names) > 0 {
-		c.Architecture = names[0]
+	c.Architecture = architectures[c.ModelType]
+	if c.Architecture == "" || len(names) > 1 || len(names) == 1 && names[0] != c.Architecture {
+		r.err = fmt.Errorf("model type %q with architecture %q is not supported; %s", c.ModelType, strings.Join(names, ", "), supported())
 	}
-	if c.ModelType != "qwen3" || c.Architecture != "Qwen3ForCausalLM" || len(names) > 1 {
-		r.err = fmt.Errorf("model type %q with architecture %q is not supported; qwen3 with Qwen3ForCausalLM is", c.ModelType, strings.Join(names, ", "))
+}
+
+// architectures holds the architecture of each model type that is supported.
+var architectures = map[string]string{
+	"llama": "LlamaForCausalLM",
+	"qwen2": "Qwen2ForCausalLM",
+	"qwen3": "Qwen3ForCausalLM",
+}
+
+func supported() string {
+	var list []string
+	for _, t := range slices.Sorted(maps.Keys(architectures)) {
+		list = append(list, t+" with "+architectures[t])
+	}
+	return "supported are " + strings.Join(list, ", ")
+}
+
+// family sets what the model type says: the defaults of transformers'
+// configuration of that type, its fields, and its switches, of which every
+// value but the one that the engine computes with is refused.
+func (c *Config) family(r *reader) {
+	switch c.ModelType {
+	case "llama":
+		c.MaxPositions, c.KVHeads = 2048, c.Heads
+		r.take("num_key_value_heads", &c.KVHeads)
+		only(r, "attention_bias", false)
+		only(r, "mlp_bias", false)
+		only(r, "rope_interleaved", false)
+		for _, field := range []string{"is_llama_config", "pretraining_tp"} { // notes, and how to cut a product into parts
+			delete(r.raw, field)
+		}
+	case "qwen2":
+		c.MaxPositions, c.QKVBias = 32768, true
+		only(r, "attention_bias", true) // no switch there
+		c.qwen(r)
+	case "qwen3":
+		c.MaxPositions, c.HeadDim, c.QKNorm = 32768, 128, true
+		only(r, "attention_bias", false)
+		c.qwen(r)
+	}
+	if c.HeadDim == 0 && c.Heads > 0 {
+		c.HeadDim = c.Hidden / c.Heads
 	}
 }
 
@@ -295,8 +366,17 @@ func (c *Config) rope(r *reader) {
 		}
 		s := &reader{raw: raw}
 		s.take("rope_theta", &c.RopeTheta)
-		only(s, "rope_type", "default")
-		only(s, "type", "default")
+		kind := "default"
+		s.take("type", &kind) // the older name
+		s.take("rope_type", &kind)
+		switch kind {
+		case "default":
+			c.RopeScaling = RopeScaling{}
+		case "llama3":
+			c.RopeScaling.take(s)
+		default:
+			s.fail("rope_type is %s; only default and llama3 are supported", kind)
+		}
 		only(s, "partial_rotary_factor", 1.0)
 		if rest := s.left(); s.err == nil && len(rest) > 0 {
 			s.err = fmt.Errorf("field %q is not known; what it changes in the model cannot be computed", rest[0])
@@ -306,19 +386,28 @@ func (c *Config) rope(r *reader) {
 	only(r, "partial_rotary_factor", 1.0)
 }
 
+// take reads the parameters of llama3 scaling.
+func (p *RopeScaling) take(s *reader) {
+	s.need("factor", &p.Factor)
+	s.need("low_freq_factor", &p.LowFreq)
+	s.need("high_freq_factor", &p.HighFreq)
+	s.need("original_max_position_embeddings", &p.OriginalPositions)
+	finite := !math.IsInf(p.Factor, 0) && !math.IsInf(p.HighFreq, 0)
+	if !(p.Factor >= 1 && p.LowFreq > 0 && p.HighFreq > p.LowFreq && p.OriginalPositions > 0 && finite) {
+		s.fail("factor %v from %v to %v over %d positions is not a scaling", p.Factor, p.LowFreq, p.HighFreq, p.OriginalPositions)
+	}
+}
+
 // fixed refuses every other value of the switches that the engine computes
 // with one value.
 func (c *Config) fixed(r *reader) {
 	only(r, "hidden_act", "silu")
-	only(r, "attention_bias", false)
 	only(r, "attention_dropout", 0.0) // it would act in training
-	only(r, "use_sliding_window", false)
-	delete(r.raw, "sliding_window") // a width that does not act without the switch
 	var types []string
 	r.take("layer_types", &types)
 	for _, t := range types {
-		if r.err == nil && t != "full_attention" {
-			r.err = fmt.Errorf("layer_types holds %q; only full_attention is supported", t)
+		if t != "full_attention" {
+			r.fail("layer_types holds %q; only full_attention is supported", t)
 		}
 	}
 }

@@ -14,7 +14,8 @@ import (
 
 // Init makes a checkpoint with random weights in dir, whole or not at all, as
 // [Write] does. files are put beside the weights under their names: tokenizer
-// and template; config.json and generation_config.json are made from c.
+// and template; config.json and generation_config.json are made from c, which
+// must be a Qwen3 without scaled positions.
 //
 // The weights are drawn for small models that train from nothing: norms 1,
 // embeddings N(0, 0.02²), matrices N(0, s²) with s = 0.6/√(fan-in), and the
@@ -89,6 +90,9 @@ func (c Config) marshal() (config, generation []byte, err error) {
 			return c.EOS[0]
 		}
 		return c.EOS
+	}
+	if c.ModelType != "qwen3" || c.RopeScaling != (RopeScaling{}) {
+		return nil, nil, fmt.Errorf("a new model of type %q cannot be made; qwen3 without scaled positions can", c.ModelType)
 	}
 	config, err = indent(struct {
 		Architectures []string `json:"architectures"`

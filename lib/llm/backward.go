@@ -67,6 +67,11 @@ func (m *Model) blockGrad(i int, a *acts, g *grads, b *batch, sum op.Buf) {
 		be.Zero(g.k)
 		be.RMSNormGrad(g.k, m.place(sum, l.kNorm), g.kr, a.k, m.vec(l.kNorm), n*c.KVHeads, c.HeadDim, m.eps)
 	}
+	if c.QKVBias {
+		be.BiasGrad(m.place(sum, l.qBias), g.q, n, c.Heads*c.HeadDim)
+		be.BiasGrad(m.place(sum, l.kBias), g.k, n, c.KVHeads*c.HeadDim)
+		be.BiasGrad(m.place(sum, l.vBias), g.v, n, c.KVHeads*c.HeadDim)
+	}
 	be.MatMulGradX(g.h, g.q, m.packed[l.q], n, false)
 	be.MatMulGradX(g.h, g.k, m.packed[l.k], n, true)
 	be.MatMulGradX(g.h, g.v, m.packed[l.v], n, true)

@@ -110,6 +110,11 @@ func (m *Model) block(i int, a *acts, out op.Buf, b *batch, keep bool) {
 	be.MatMul(a.q, a.h1, m.packed[l.q], n, false)
 	be.MatMul(a.k, a.h1, m.packed[l.k], n, false)
 	be.MatMul(a.v, a.h1, m.packed[l.v], n, false)
+	if c.QKVBias {
+		be.Bias(a.q, m.vec(l.qBias), n, c.Heads*c.HeadDim)
+		be.Bias(a.k, m.vec(l.kBias), n, c.KVHeads*c.HeadDim)
+		be.Bias(a.v, m.vec(l.vBias), n, c.KVHeads*c.HeadDim)
+	}
 	if c.QKNorm {
 		be.RMSNorm(a.qr, a.q, m.vec(l.qNorm), n*c.Heads, c.HeadDim, m.eps)
 		be.RMSNorm(a.kr, a.k, m.vec(l.kNorm), n*c.KVHeads, c.HeadDim, m.eps)

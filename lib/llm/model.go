@@ -1,5 +1,6 @@
-// Package llm computes with transformers of the Qwen3 architecture (Yang et
-// al. 2025, arXiv 2505.09388): it samples responses ([Model.Generate]),
+// Package llm computes with transformers of the Qwen3 (Yang et al. 2025, arXiv
+// 2505.09388), Qwen2 (Yang et al. 2024, arXiv 2407.10671) and Llama 3
+// (Grattafiori et al. 2024, arXiv 2407.21783) architectures: it samples responses ([Model.Generate]),
 // computes the log-probabilities of given ones ([Model.Score]) and trains on
 // them ([Trainer]). It takes token ids and gives numbers; text, files of rows
 // and the machine's instructions are the business of others.
@@ -77,6 +78,7 @@ const align = 16
 // layer holds the parameters of a layer, by index.
 type layer struct {
 	attnNorm, q, k, v, qNorm, kNorm, o int
+	qBias, kBias, vBias                int
 	mlpNorm, gate, up, down            int
 }
 
@@ -104,10 +106,7 @@ func Load(be op.Backend, c *ckpt.Checkpoint) (*Model, error) {
 // build lays out a model whose weights are still zero and not packed. The sizes
 // fit each other: [ckpt.Open] has seen to that.
 func build(be op.Backend, c ckpt.Config) *Model {
-	m := &Model{be: be, cfg: c, eps: float32(c.RMSNormEps), rope: &op.Rope{Inv: make([]float64, c.HeadDim/2)}}
-	for i := range m.rope.Inv {
-		m.rope.Inv[i] = math.Pow(c.RopeTheta, -2*float64(i)/float64(c.HeadDim))
-	}
+	m := &Model{be: be, cfg: c, eps: float32(c.RMSNormEps), rope: &op.Rope{Inv: frequencies(c)}}
 	size, index := 0, map[string]int{}
 	for i, t := range c.Parameters() {
 		p := param{name: t.Name, at: size, n: t.Shape[0], precision: ckpt.F32}
@@ -128,6 +127,7 @@ func build(be op.Backend, c ckpt.Config) *Model {
 			attnNorm: at("input_layernorm"), mlpNorm: at("post_attention_layernorm"),
 			q: at("self_attn.q_proj"), k: at("self_attn.k_proj"), v: at("self_attn.v_proj"), o: at("self_attn.o_proj"),
 			qNorm: at("self_attn.q_norm"), kNorm: at("self_attn.k_norm"),
+			qBias: at("self_attn.q_proj.bias"), kBias: at("self_attn.k_proj.bias"), vBias: at("self_attn.v_proj.bias"),
 			gate: at("mlp.gate_proj"), up: at("mlp.up_proj"), down: at("mlp.down_proj"),
 		})
 	}
@@ -135,6 +135,30 @@ func build(be op.Backend, c ckpt.Config) *Model {
 	m.packed = make([]op.Weight, len(m.params))
 	m.defaults()
 	return m
+}
+
+// frequencies returns the C/2 inverse frequencies of the rotary embedding:
+// θ^(-2i/C), those of long waves scaled where the configuration says so.
+func frequencies(c ckpt.Config) []float64 {
+	f := make([]float64, c.HeadDim/2)
+	for i := range f {
+		f[i] = stretch(math.Pow(c.RopeTheta, -2*float64(i)/float64(c.HeadDim)), c.RopeScaling)
+	}
+	return f
+}
+
+// stretch scales an inverse frequency as Llama 3.1 does (the formula is that of
+// transformers' rope_type "llama3"). A wave that turns fewer than LowFreq times
+// within the original positions gets Factor times as long, one that turns more
+// than HighFreq times stays, and those between go over linearly in the number
+// of turns.
+func stretch(f float64, s ckpt.RopeScaling) float64 {
+	if s.Factor == 0 {
+		return f
+	}
+	turns := float64(s.OriginalPositions) * f / (2 * math.Pi)
+	keep := min(max((turns-s.LowFreq)/(s.HighFreq-s.LowFreq), 0), 1)
+	return (1-keep)*f/s.Factor + keep*f
 }
 
 // defaults sets the bounds.

@@ -55,6 +55,23 @@ func addTo(x, y []float64) {
 	}
 }
 
+// frequency of pair i of a head, scaled by wavelength as transformers has it.
+func (r *reference) frequency(i, size int) float64 {
+	f, s := math.Pow(r.c.RopeTheta, -float64(2*i)/float64(size)), r.c.RopeScaling
+	if s.Factor == 0 {
+		return f
+	}
+	old, wave := float64(s.OriginalPositions), 2*math.Pi/f
+	switch {
+	case wave < old/s.HighFreq:
+		return f
+	case wave > old/s.LowFreq:
+		return f / s.Factor
+	}
+	smooth := (old/wave - s.LowFreq) / (s.HighFreq - s.LowFreq)
+	return (1-smooth)*f/s.Factor + smooth*f
+}
+
 // rotated normalises and rotates one head of q or k.
 func (r *reference) rotated(x []float64, w []float64, pos int) []float64 {
 	if r.c.QKNorm {
@@ -63,7 +80,7 @@ func (r *reference) rotated(x []float64, w []float64, pos int) []float64 {
 	half := len(x) / 2
 	y := make([]float64, len(x))
 	for i := range half {
-		angle := float64(pos) * math.Pow(r.c.RopeTheta, -float64(2*i)/float64(len(x)))
+		angle := float64(pos) * r.frequency(i, len(x))
 		sin, cos := math.Sincos(angle)
 		y[i], y[i+half] = x[i]*cos-x[i+half]*sin, x[i+half]*cos+x[i]*sin
 	}
@@ -84,6 +101,14 @@ func (r *reference) logits(ids []int32) [][]float64 {
 			h := r.norm(x[i], w("input_layernorm"))
 			q, k := times(w("self_attn.q_proj"), h), times(w("self_attn.k_proj"), h)
 			values[i] = times(w("self_attn.v_proj"), h)
+			if c.QKVBias {
+				bias := func(name string) []float64 {
+					return r.w[fmt.Sprintf("model.layers.%d.self_attn.%s_proj.bias", l, name)]
+				}
+				addTo(q, bias("q"))
+				addTo(k, bias("k"))
+				addTo(values[i], bias("v"))
+			}
 			for g := range c.KVHeads {
 				keys[i] = append(keys[i], r.rotated(k[g*c.HeadDim:][:c.HeadDim], w("self_attn.k_norm"), i)...)
 			}

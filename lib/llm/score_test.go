@@ -13,7 +13,7 @@ func plainNorms(c ckpt.Config) ckpt.Config { c.QKNorm = false; return c }
 
 func TestScoreAgainstReference(t *testing.T) {
 	be := newBackend(t, 2)
-	for i, c := range []ckpt.Config{tiny, untied(tiny), plainNorms(tiny)} {
+	for i, c := range []ckpt.Config{tiny, untied(tiny), plainNorms(tiny), scaled(tiny), biased(tiny)} {
 		m := newModel(t, be, c, uint64(i))
 		ref := newReference(c, weights(m))
 		rows := randomRows(c, 7, 1)

@@ -45,8 +45,9 @@ func TestGradientAgainstDifferences(t *testing.T) {
 	}{
 		{"pg, tied", tiny, Loss{Kind: "pg", ClipLow: 0.2, ClipHigh: 0.28, DualClip: 3, Aggregate: "token-mean"}},
 		{"all, untied", untied(tiny), Loss{Kind: "pg", ClipLow: 0.5, ClipHigh: 0.5, Aggregate: "seq-mean-token-mean", KL: 0.3, KLKind: "k2", Entropy: 0.2}},
-		{"nll, no norms", plainNorms(tiny), Loss{Kind: "nll", Aggregate: "seq-mean-token-sum-norm"}},
+		{"nll, no norms, scaled positions", scaled(plainNorms(tiny)), Loss{Kind: "nll", Aggregate: "seq-mean-token-sum-norm"}},
 		{"all, row sums", tiny, Loss{Kind: "nll", Aggregate: "seq-mean-token-sum", KL: 0.1, KLKind: "k3", Entropy: -0.1}},
+		{"biases", biased(tiny), Loss{Kind: "pg", ClipLow: 0.2, ClipHigh: 0.28, Aggregate: "token-mean"}},
 		{"k1 and entropy", untied(plainNorms(tiny)), Loss{Kind: "pg", ClipHigh: 9, Aggregate: "token-mean", KL: 0.2, KLKind: "k1", Entropy: 0.5}},
 	} {
 		m := newModel(t, be, c.config, 8)
@@ -128,7 +129,7 @@ func TestMetrics(t *testing.T) {
 // Neither threads nor the cut into calls and micro-batches changes a bit of
 // what three steps leave.
 func TestTrainingIsInvariant(t *testing.T) {
-	for _, c := range []ckpt.Config{tiny, untied(tiny)} {
+	for _, c := range []ckpt.Config{tiny, untied(tiny), biased(tiny)} {
 		for _, kind := range []string{"token-mean", "seq-mean-token-mean", "seq-mean-token-sum-norm"} {
 			l := pg()
 			l.Aggregate, l.KL, l.Entropy = kind, 0.1, 0.01
