@@ -359,6 +359,9 @@ func (c *Config) family(r *reader) {
 // files, both inside rope_parameters in newer ones.
 func (c *Config) rope(r *reader) {
 	r.take("rope_theta", &c.RopeTheta)
+	if r.raw["rope_scaling"] != nil && r.raw["rope_parameters"] != nil {
+		r.fail("rope_scaling stands beside rope_parameters; only one of them can count")
+	}
 	for _, field := range []string{"rope_scaling", "rope_parameters"} {
 		var raw map[string]json.RawMessage
 		if !r.take(field, &raw) || r.err != nil {
@@ -371,7 +374,6 @@ func (c *Config) rope(r *reader) {
 		s.take("rope_type", &kind)
 		switch kind {
 		case "default":
-			c.RopeScaling = RopeScaling{}
 		case "llama3":
 			c.RopeScaling.take(s)
 		default:

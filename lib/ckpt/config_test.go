@@ -102,6 +102,7 @@ func TestLlamaConfig(t *testing.T) {
 		{"sliding_window", "32", `field "sliding_window" is not known`},
 		{"hidden_size", "4", "head_dim is 0"},
 		{"num_attention_heads", "0", "num_attention_heads is 0"},
+		{"rope_parameters", `{"rope_type":"default"}`, "rope_scaling stands beside rope_parameters"},
 		{"rope_scaling", `{"rope_type":"llama3","factor":8}`, `rope_scaling: field "low_freq_factor" is missing`},
 		{"rope_scaling", `{"rope_type":"llama3","factor":0,"low_freq_factor":1,"high_freq_factor":2,"original_max_position_embeddings":64}`, "rope_scaling: factor 0"},
 		{"rope_scaling", `{"rope_type":"llama3","factor":8,"low_freq_factor":2,"high_freq_factor":2,"original_max_position_embeddings":64}`, "from 2 to 2"},
