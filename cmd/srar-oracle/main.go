@@ -45,7 +45,7 @@ server
   --url-file FILE           write the base URL to FILE instead of standard output
   --until-eof               end when standard input does
   --model NAME              name of the model (oracle)
-  --api-key-env NAME        ask for the API key in this environment variable
+  --api-key-env NAME        ask for the API key that the variable NAME holds
 slow
   --delay D                 wait so long before each reply (0s)
   --jitter D                and up to so much longer (0s)

@@ -274,7 +274,7 @@ func (p *parser) escape() (rune, error) {
 	return 0, p.syntax("malformed escape")
 }
 
-// hex reads \uXXXX.
+// hex reads the code unit of an escape: a backslash, u and four digits.
 func (p *parser) hex() (rune, bool) {
 	if p.i+6 > len(p.s) || p.s[p.i:p.i+2] != `\u` {
 		return 0, false
