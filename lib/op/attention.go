@@ -5,9 +5,10 @@ import (
 	"math"
 )
 
-// queryBlock is the largest number of query rows of one head that are worked on
-// together. It changes no bit.
-const queryBlock = 112
+// queryBlock is the largest number of query rows that are worked on together: so
+// few that not much is computed only to be masked, so many that keys and values
+// are read for nothing. It changes no bit.
+const queryBlock = leftRows
 
 // blockOf returns how many query rows of a span of n make a block: so many that
 // their scores stay in the second cache, and blocks of one span nearly equal.
@@ -17,69 +18,74 @@ func blockOf(n int) int {
 	return (n + blocks - 1) / max(blocks, 1)
 }
 
-// queries is a block of rows of one query head, or one row of all query heads
-// that share a key head, with all that they attend to.
+// queries are rows of query heads that share a key head, with their scores.
 type queries struct {
 	q, o   []float32
 	qi     int // distance of rows in q and o
-	m      int
-	keys   []float32 // panels [⌈T/32⌉][C][32]
-	v      []float32
-	vl     int // distance of rows in v
-	c      int
-	first  int // positions that row 0 sees
-	grow   int // positions that each further row sees in addition
-	scores []float32
+	m, c   int
+	scores []float32 // [m, ld]
+	ld     int
+}
+
+// piece is some successive positions that rows attend to.
+type piece struct {
+	at, n  int   // position of the first, and how many
+	keys   right // K, transposed: a column for each position
+	values right
 }
 
 // scale returns 1/√C.
 func scale(c int) float32 { return float32(1 / math.Sqrt(float64(c))) }
 
-// attend computes o = softmax(q·Kᵀ/√C)·V in two passes over each row of scores:
+// Attention is computed in two passes over each row of scores, piece by piece:
 // element t of a row goes to lane t mod 16 of its sum, and positions that a row
-// does not see have weight 0, so the bits depend neither on the other rows of
-// the block nor on how many positions lie behind.
-func (s *queries) attend(t *thread) {
-	seen := s.first + (s.m-1)*s.grow
-	ld := panels(seen) * panel
+// does not see have weight 0. So the bits depend neither on the other rows nor on
+// how many positions lie behind, nor on how positions are cut into pieces, which
+// begin at multiples of 32.
+
+// score computes the scores of rows [r0, r1).
+func (s *queries) score(t *thread, p *piece, r0, r1 int) {
 	t.multiply(product{
-		m: s.m, n: ld, k: s.c,
-		a: s.q, ai: s.qi, al: 1,
-		b: s.keys, bp: s.c * panel, bl: panel,
-		c: s.scores, ci: ld,
+		m: r1 - r0, n: min(panels(p.n)*panel, s.ld-p.at), k: s.c,
+		a: s.q[r0*s.qi:], ai: s.qi, al: 1,
+		right: p.keys,
+		c:     s.scores[r0*s.ld+p.at:], ci: s.ld,
 	})
-	var inv [queryBlock]float32
-	for i := range s.m {
-		inv[i] = 1 / t.tier.softmax(s.scores[i*ld:][:ld], s.first+i*s.grow, scale(s.c))
-	}
-	t.multiply(product{
-		m: s.m, n: s.c, k: seen,
-		a: s.scores, ai: ld, al: 1,
-		b: s.v, bp: panel, bl: s.vl,
-		c: s.o, ci: s.qi,
-	})
-	// Scaling also makes zeros positive: a row whose weights all underflow would
-	// otherwise get the sign of values that it does not see.
-	for i := range s.m {
-		t.tier.scale(s.o[i*s.qi:][:s.c], inv[i])
-	}
 }
 
-// item is a block of query rows [lo, hi) of a span for one key head.
-type item struct{ span, head, lo, hi int }
+// weigh adds to o, from the second piece on, what rows [r0, r1) get of a piece.
+func (s *queries) weigh(t *thread, p *piece, r0, r1 int) {
+	t.multiply(product{
+		m: r1 - r0, n: s.c, k: p.n,
+		a: s.scores[r0*s.ld+p.at:], ai: s.ld, al: 1,
+		right: p.values,
+		c:     s.o[r0*s.qi:], ci: s.qi, add: p.at > 0,
+	})
+}
 
-// cutQueries lists the blocks of all spans and key heads.
-func cutQueries(list []item, seq []Span, heads int) []item {
-	list = list[:0]
-	for s, span := range seq {
-		n := span.Hi - span.Lo
-		for lo, rows := 0, blockOf(n); lo < n; lo += rows {
-			for h := range heads {
-				list = append(list, item{s, h, lo, min(lo+rows, n)})
-			}
-		}
+// finish scales row i by the inverse of the sum of its weights. This also makes
+// zeros positive: a row whose weights all underflow would otherwise get the sign
+// of values that it does not see.
+func (s *queries) finish(t *thread, i int, sum float32) {
+	t.tier.scale(s.o[i*s.qi:][:s.c], 1/sum)
+}
+
+// attend computes o = softmax(q·Kᵀ/√C)·V, row i over the first first + i·grow
+// positions of pieces.
+func (s *queries) attend(t *thread, pieces []piece, first, grow int) {
+	for i := range pieces {
+		s.score(t, &pieces[i], 0, s.m)
 	}
-	return list
+	var sum [queryBlock]float32
+	for i := range s.m {
+		sum[i] = t.tier.softmax(s.scores[i*s.ld:][:s.ld], first+i*grow, scale(s.c))
+	}
+	for i := range pieces {
+		s.weigh(t, &pieces[i], 0, s.m)
+	}
+	for i := range s.m {
+		s.finish(t, i, sum[i])
+	}
 }
 
 // scoreSteps is the time of one score of a head of size c, forward, in steps.
@@ -98,21 +104,97 @@ func rowsOf(name string, seq []Span, h, g int) int {
 	return n
 }
 
+// keyHead is a key head of a span, as right operands.
+type keyHead struct {
+	span, head int
+	keys       right // a column for each position
+	values     right // a row for each position; for gradients a column
+	rows       right // for gradients: the keys, a row for each position
+	buf        []float32
+}
+
+// packHeads makes right operands of keys and values, its items key heads.
+type packHeads struct {
+	k, v  []float32
+	seq   []Span
+	g, c  int
+	grad  bool
+	heads []keyHead
+}
+
+// packHeads returns the key heads of all spans, span after span, and extra more
+// float32 of scratch. Both are valid until the next operator.
+func (c *cpu) packHeads(k, v []float32, seq []Span, g, size int, grad bool, extra int) (heads []keyHead, rest []float32) {
+	j := &c.jobs.packHeads
+	*j = packHeads{k, v, seq, g, size, grad, j.heads[:0]}
+	length := func(s Span) int {
+		n := s.Hi - s.Lo
+		if grad {
+			return 2*c.numerics.columnsLen(size, n) + c.numerics.rowsLen(n, size)
+		}
+		return c.numerics.columnsLen(size, n) + c.numerics.rowsLen(n, size)
+	}
+	total := 0
+	for _, s := range seq {
+		total += g * length(s)
+	}
+	buf := c.shared.take(total + extra)
+	for s, span := range seq {
+		for head := range g {
+			n := length(span)
+			j.heads = append(j.heads, keyHead{span: s, head: head, buf: buf[:n]})
+			buf = buf[n:]
+		}
+	}
+	c.split(len(j.heads), total/8/max(len(j.heads), 1), j)
+	return j.heads, buf
+}
+
+func (j *packHeads) do(t *thread, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		h := &j.heads[i]
+		span := j.seq[h.span]
+		n, ld := span.Hi-span.Lo, j.g*j.c
+		if n == 0 {
+			continue
+		}
+		at := (span.Lo*j.g + h.head) * j.c
+		k, v, size := j.k[at:], j.v[at:], t.numerics.columnsLen(j.c, n)
+		h.keys = t.columns(h.buf, k, ld, j.c, n)
+		if j.grad {
+			h.values = t.columns(h.buf[size:], v, ld, j.c, n)
+			h.rows = t.rows(h.buf[2*size:], k, ld, n, j.c)
+		} else {
+			h.values = t.rows(h.buf[size:], v, ld, n, j.c)
+		}
+	}
+}
+
 // attention is causal attention within spans.
 type attention struct {
-	o, q, k, v []float32
-	seq        []Span
-	h, g, c    int
-	items      []item
+	o, q    []float32
+	seq     []Span
+	h, g, c int
+	heads   []keyHead
+	items   []attentionItem
 }
+
+// attentionItem is rows [lo, hi) of a span, for all query heads of a key head.
+type attentionItem struct{ key, lo, hi int }
 
 func (c *cpu) Attention(o, q, k, v Buf, seq []Span, h, g, size int) {
 	const name = "Attention"
 	n := rowsOf(name, seq, h, g)
 	j := &c.jobs.attention
-	*j = attention{
-		need(name, o, n*h*size), need(name, q, n*h*size), need(name, k, n*g*size), need(name, v, n*g*size),
-		seq, h, g, size, cutQueries(j.items, seq, g),
+	*j = attention{need(name, o, n*h*size), need(name, q, n*h*size), seq, h, g, size, nil, j.items[:0]}
+	j.heads, _ = c.packHeads(need(name, k, n*g*size), need(name, v, n*g*size), seq, g, size, false, 0)
+	for s, span := range seq {
+		n := span.Hi - span.Lo
+		for lo, rows := 0, blockOf(n); lo < n; lo += rows {
+			for head := range g {
+				j.items = append(j.items, attentionItem{s*g + head, lo, min(lo+rows, n)})
+			}
+		}
 	}
 	c.split(len(j.items), int(scoreSteps(size)*float64(h*scores(seq)/max(len(j.items), 1))), j)
 }
@@ -130,88 +212,14 @@ func scores(seq []Span) int {
 func (a *attention) do(t *thread, lo, hi int) {
 	group := a.h / a.g
 	for _, it := range a.items[lo:hi] {
-		base := a.seq[it.span].Lo
-		ld := panels(it.hi) * panel
-		keys := t.scratch.take(ld*a.c + (it.hi-it.lo)*ld)
-		t.packKeys(keys, a.k[(base*a.g+it.head)*a.c:], a.g*a.c, it.hi, a.c)
-		for h := it.head * group; h < (it.head+1)*group; h++ {
-			row := ((base+it.lo)*a.h + h) * a.c
-			s := queries{
-				q: a.q[row:], o: a.o[row:], qi: a.h * a.c, m: it.hi - it.lo,
-				keys: keys, v: a.v[(base*a.g+it.head)*a.c:], vl: a.g * a.c, c: a.c,
-				first: it.lo + 1, grow: 1, scores: keys[ld*a.c:],
-			}
-			s.attend(t)
-		}
-	}
-}
-
-// packKeys writes n rows of x, of length c and ld apart, as columns of panels.
-func (t *thread) packKeys(dst, x []float32, ld, n, c int) {
-	for p := range panels(n) {
-		t.tier.pack(dst[p*panel*c:], x[p*panel*ld:], ld, min(panel, n-p*panel), c)
-	}
-}
-
-// attend is attention over caches.
-type attend struct {
-	o, q    []float32
-	caches  []Cache
-	layer   int
-	seq     []Span
-	h, g, c int
-	items   []item
-}
-
-func (c *cpu) Attend(o, q Buf, caches []Cache, layer int, seq []Span, h, g, size int) {
-	const name = "Attend"
-	equal(name, len(caches), len(seq))
-	n := rowsOf(name, seq, h, g)
-	scores := 0
-	for i, s := range seq {
-		m := caches[i].(*cache)
-		if m.heads != g || m.size != size || m.written[layer] < s.Hi-s.Lo {
-			panic(fmt.Sprintf("op: Attend: %d rows, %d heads of %d, over a cache of %d heads of %d, %d positions written",
-				s.Hi-s.Lo, g, size, m.heads, m.size, m.written[layer]))
-		}
-		scores += (s.Hi - s.Lo) * m.written[layer]
-	}
-	j := &c.jobs.attend
-	*j = attend{
-		need(name, o, n*h*size), need(name, q, n*h*size),
-		caches, layer, seq, h, g, size, cutQueries(j.items, seq, g),
-	}
-	c.split(len(j.items), int(scoreSteps(size)*float64(h*scores/max(len(j.items), 1))), j)
-}
-
-func (a *attend) do(t *thread, lo, hi int) {
-	group := a.h / a.g
-	for _, it := range a.items[lo:hi] {
-		m := a.caches[it.span].(*cache)
-		span := a.seq[it.span]
-		rows := it.hi - it.lo
-		before := m.written[a.layer] - (span.Hi - span.Lo)
-		together := rows == 1 && group <= queryBlock // decode: one product for all heads of the group
-		if together {
-			rows = group
-		}
-		s := queries{
-			m:    rows,
-			keys: m.keys(a.layer, it.head), v: m.values(a.layer, it.head), vl: a.c, c: a.c,
-			first:  before + it.lo + 1,
-			scores: t.scratch.take(rows * panels(before+it.hi) * panel),
-		}
-		row := ((span.Lo+it.lo)*a.h + it.head*group) * a.c
-		if together {
-			s.q, s.o, s.qi = a.q[row:], a.o[row:], a.c
-			s.attend(t)
-			continue
-		}
-		s.qi, s.grow = a.h*a.c, 1
-		for range group {
+		key := &a.heads[it.key]
+		whole := [1]piece{{n: it.hi, keys: key.keys, values: key.values}}
+		s := queries{qi: a.h * a.c, m: it.hi - it.lo, c: a.c, ld: panels(it.hi) * panel}
+		s.scores = t.scratch.take(s.m * s.ld)
+		for h := key.head * group; h < (key.head+1)*group; h++ {
+			row := ((a.seq[key.span].Lo+it.lo)*a.h + h) * a.c
 			s.q, s.o = a.q[row:], a.o[row:]
-			s.attend(t)
-			row += a.c
+			s.attend(t, whole[:], it.lo+1, 1)
 		}
 	}
 }

@@ -1,80 +1,146 @@
 package op
 
-// attentionGrad is the gradient of attention. Its items are a key head of a
-// span each: dk and dv are chains over the query heads that share it and, for
-// each of them, over the query rows.
+// attentionGrad is the gradient of attention, its items rows of a query head. dk
+// and dv are chains over the rows of an item, block after block; the sums of the
+// items of a key head are then added in order, head by head.
 type attentionGrad struct {
 	dq, dk, dv, dout, q, k, v, o []float32
 	seq                          []Span
 	h, g, c                      int
-	items                        []item
+	heads                        []keyHead
+	items                        []gradItem
+	sums                         []float32
 }
+
+// gradItem is rows [lo, hi) of query head h of a span. Its sums, dk [hi, C] and
+// then dv, begin at sum; those of the first item of a key head are the result.
+type gradItem struct {
+	key, h, lo, hi, sum int
+}
+
+const (
+	// gradRows is the number of rows of an item, roughly, and gradParts that of the
+	// items of a head, at most: a long sequence is work for several threads, but sums
+	// take memory.
+	gradRows  = 512
+	gradParts = 4
+)
 
 func (c *cpu) AttentionGrad(dq, dk, dv, do, q, k, v, o Buf, seq []Span, h, g, size int) {
 	const name = "AttentionGrad"
 	n := rowsOf(name, seq, h, g)
 	j := &c.jobs.attnGrad
-	items := j.items[:0]
-	for s, span := range seq {
-		for head := range g {
-			items = append(items, item{s, head, 0, span.Hi - span.Lo})
-		}
-	}
 	*j = attentionGrad{
 		need(name, dq, n*h*size), need(name, dk, n*g*size), need(name, dv, n*g*size), need(name, do, n*h*size),
 		need(name, q, n*h*size), need(name, k, n*g*size), need(name, v, n*g*size), need(name, o, n*h*size),
-		seq, h, g, size, items,
+		seq, h, g, size, nil, j.items[:0], nil,
 	}
-	c.split(len(items), int(2.5*scoreSteps(size)*float64(h*scores(seq)/max(len(items), 1))), j)
+	sums := j.cut()
+	j.heads, j.sums = c.packHeads(j.k, j.v, seq, g, size, true, sums)
+	c.split(len(j.items), int(2.5*scoreSteps(size)*float64(h*scores(seq)/max(len(j.items), 1))), j)
+	c.jobs.attnGradSum = attentionGradSum{j}
+	c.split(len(j.heads), sums/16/max(len(j.heads), 1), &c.jobs.attnGradSum)
+}
+
+// gradBlock returns the number of query rows that are worked on together, over n
+// positions: so many that their probabilities stay in the second cache. In BF16 a
+// reduction over rows has its blocks at multiples of 32 in any case.
+func gradBlock(n int) int {
+	return min(max(1<<16/n/reduction, 1), 3) * reduction
+}
+
+// cut lists the items, those of a key head together and in order, and returns
+// the memory that sums take.
+func (a *attentionGrad) cut() (sums int) {
+	for s, span := range a.seq {
+		n := span.Hi - span.Lo
+		parts := min((n+gradRows-1)/gradRows, gradParts)
+		for h := range a.h {
+			for p := range parts {
+				lo, hi := part(panels(n), parts, p)
+				it := gradItem{s*a.g + h*a.g/a.h, h, lo * panel, min(hi*panel, n), -1}
+				if p > 0 || h%(a.h/a.g) > 0 {
+					it.sum = sums
+					sums += 2 * it.hi * a.c
+				}
+				a.items = append(a.items, it)
+			}
+		}
+	}
+	return sums
 }
 
 func (a *attentionGrad) do(t *thread, lo, hi int) {
-	for _, it := range a.items[lo:hi] {
-		a.item(t, it)
+	for i := range a.items[lo:hi] {
+		a.item(t, &a.items[lo+i])
 	}
 }
 
-// item computes dk, dv and the rows of dq that belong to one key head of one
-// span. With scores s = q·kᵀ/√C, p = softmax(s): dv = pᵀ·do, dp = do·vᵀ,
-// ds = p·(dp - Σ do·o)/√C, dq = ds·k, dk = dsᵀ·q. The probabilities are computed
-// again, a block of query rows at a time.
-func (a *attentionGrad) item(t *thread, it item) {
-	base, n := a.seq[it.span].Lo, it.hi
-	c, qi, kl := a.c, a.h*a.c, a.g*a.c
-	ld := panels(n) * panel
-	rows := blockOf(n)
-	buf := t.scratch.take(2*ld*c + 2*rows*ld)
-	keys, values := buf[:ld*c], buf[ld*c:2*ld*c]
-	p, d := buf[2*ld*c:][:rows*ld], buf[2*ld*c+rows*ld:]
+// result returns where dk and dv of a key head begin.
+func (a *attentionGrad) result(k *keyHead) (dk, dv []float32) {
+	at := (a.seq[k.span].Lo*a.g + k.head) * a.c
+	return a.dk[at:], a.dv[at:]
+}
 
-	at := (base*a.g + it.head) * c
-	k, v, dk, dv := a.k[at:], a.v[at:], a.dk[at:], a.dv[at:]
-	t.packKeys(keys, k, kl, n, c)
-	t.packKeys(values, v, kl, n, c)
-	for i := range n {
+// item computes rows of dq and sums of dk and dv. With scores s = q·kᵀ/√C,
+// p = softmax(s): dv = pᵀ·do, dp = do·vᵀ, ds = p·(dp - Σ do·o)/√C, dq = ds·k,
+// dk = dsᵀ·q. The probabilities are computed again, a block of rows at a time.
+func (a *attentionGrad) item(t *thread, it *gradItem) {
+	key := &a.heads[it.key]
+	base, n := a.seq[key.span].Lo, a.seq[key.span].Hi-a.seq[key.span].Lo
+	c, qi := a.c, a.h*a.c
+	dk, dv := a.result(key)
+	kl, rows := a.g*c, n
+	if it.sum >= 0 {
+		dk, dv = a.sums[it.sum:], a.sums[it.sum+it.hi*c:]
+		kl, rows = c, it.hi
+	}
+	for i := range rows {
 		clear(dk[i*kl:][:c])
 		clear(dv[i*kl:][:c])
 	}
-	group := a.h / a.g
-	for h := it.head * group; h < (it.head+1)*group; h++ {
-		for i0 := 0; i0 < n; i0 += rows {
-			m := min(rows, n-i0)
-			seen := i0 + m // keys of the last row of the block
-			w := panels(seen) * panel
-			row := ((base+i0)*a.h + h) * c
-			q, do := a.q[row:], a.dout[row:]
-			t.multiply(product{m: m, n: w, k: c, a: q, ai: qi, al: 1, b: keys, bp: c * panel, bl: panel, c: p, ci: w})
-			t.multiply(product{m: m, n: w, k: c, a: do, ai: qi, al: 1, b: values, bp: c * panel, bl: panel, c: d, ci: w})
-			for i := range m {
-				pi, di := p[i*w:][:w], d[i*w:][:w]
-				sum := t.tier.softmax(pi, i0+i+1, scale(c))
-				t.tier.scale(pi, 1/sum)
-				dot := t.tier.dot(do[i*qi:][:c], a.o[row+i*qi:][:c])
-				t.tier.dscore(di, pi, dot, scale(c))
+	block := gradBlock(it.hi)
+	most := min(it.hi-it.lo, block)
+	nq, ns := t.numerics.rowsLen(most, c), most*panels(it.hi)*panel
+	buf := t.scratch.take(2*nq + 2*ns)
+	packedQ, packedDO, p, d := buf[:nq], buf[nq:2*nq], buf[2*nq:2*nq+ns], buf[2*nq+ns:]
+	for i0 := it.lo; i0 < it.hi; i0 += block {
+		m := min(block, it.hi-i0)
+		seen := i0 + m // keys of the last row of the block
+		w := panels(seen) * panel
+		row := ((base+i0)*a.h + it.h) * c
+		q, do := a.q[row:], a.dout[row:]
+		t.multiply(product{m: m, n: w, k: c, a: q, ai: qi, al: 1, right: key.keys, c: p, ci: w})
+		t.multiply(product{m: m, n: w, k: c, a: do, ai: qi, al: 1, right: key.values, c: d, ci: w})
+		for i := range m {
+			pi, di := p[i*w:][:w], d[i*w:][:w]
+			sum := t.tier.softmax(pi, i0+i+1, scale(c))
+			t.tier.scale(pi, 1/sum)
+			dot := t.tier.dot(do[i*qi:][:c], a.o[row+i*qi:][:c])
+			t.tier.dscore(di, pi, dot, scale(c))
+		}
+		t.multiply(product{m: m, n: c, k: seen, a: d, ai: w, al: 1, right: key.rows, c: a.dq[row:], ci: qi})
+		t.multiply(product{m: seen, n: c, k: m, a: d, ai: 1, al: w, right: t.rows(packedQ, q, qi, m, c), c: dk, ci: kl, add: true})
+		t.multiply(product{m: seen, n: c, k: m, a: p, ai: 1, al: w, right: t.rows(packedDO, do, qi, m, c), c: dv, ci: kl, add: true})
+	}
+}
+
+// attentionGradSum adds the sums of items, its items key heads.
+type attentionGradSum struct{ *attentionGrad }
+
+func (a attentionGradSum) do(t *thread, lo, hi int) {
+	for k := lo; k < hi; k++ {
+		dk, dv := a.result(&a.heads[k])
+		for i := range a.items {
+			it := &a.items[i]
+			if it.key != k || it.sum < 0 {
+				continue
 			}
-			t.multiply(product{m: m, n: c, k: seen, a: d, ai: w, al: 1, b: k, bp: panel, bl: kl, c: a.dq[row:], ci: qi})
-			t.multiply(product{m: seen, n: c, k: m, a: d, ai: 1, al: w, b: q, bp: panel, bl: qi, c: dk, ci: kl, add: true})
-			t.multiply(product{m: seen, n: c, k: m, a: p, ai: 1, al: w, b: do, bp: panel, bl: qi, c: dv, ci: kl, add: true})
+			size := it.hi * a.c
+			for r := range it.hi {
+				t.tier.add(dk[r*a.g*a.c:][:a.c], a.sums[it.sum+r*a.c:])
+				t.tier.add(dv[r*a.g*a.c:][:a.c], a.sums[it.sum+size+r*a.c:])
+			}
 		}
 	}
 }

@@ -3,7 +3,7 @@
 //
 // The plain Go form of each operator is its definition. SIMD and GPU forms are
 // judged by it, bit for bit on a CPU: every output element of a matrix product
-// is ONE reduction in ascending order of k, c = fma(a[k], b[k], c), whatever
+// is ONE reduction in ascending order of k, as [Numerics] spells out, whatever
 // the tier, the batch, the number of threads or the split into prefill and
 // decode. So the log-probabilities that a rollout reports are those that the
 // update computes.
@@ -55,6 +55,8 @@ type Span struct{ Lo, Hi int }
 type Rope struct {
 	// Inv holds the C/2 inverse frequencies.
 	Inv []float64
+	// Scale multiplies cosines and sines, before they are rounded. 0 stands for 1.
+	Scale float64
 }
 
 // AdamW holds the scalars of one optimiser step (Loshchilov and Hutter 2019,
@@ -74,8 +76,11 @@ type AdamW struct {
 // that is not finite spoils what depends on it, and may spoil other rows of its
 // own sequence in attention; nothing traps.
 type Backend interface {
-	// Name names device and tier, such as "cpu/avx512".
+	// Name names device, tier and numerics but F32, such as "cpu/avx512" and
+	// "cpu/avx512/bf16".
 	Name() string
+	// Numerics returns how the backend multiplies.
+	Numerics() Numerics
 	// Close gives the memory and threads back.
 	Close()
 
@@ -83,6 +88,8 @@ type Backend interface {
 	// is the whole of what New returned.
 	New(n int) Buf
 	Free(b Buf)
+	// Held returns the bytes of all that New, Pack and the caches hold.
+	Held() int64
 	// Write copies src to the start of dst, Read src to dst.
 	Write(dst Buf, src []float32)
 	Read(dst []float32, src Buf)
@@ -100,9 +107,11 @@ type Backend interface {
 	MatMul(y, x Buf, w Weight, n int, add bool)
 	// MatMulGradX computes dx [n, in] = dy [n, out] · W, from the stored dx with add.
 	MatMulGradX(dx, dy Buf, w Weight, n int, add bool)
-	// MatMulGradW adds dyᵀ·x to dw [out, in]: each element's reduction over the n
-	// rows continues from the stored value, so micro-batches do not change a bit.
-	MatMulGradW(dw, dy, x Buf, n, out, in int)
+	// MatMulGradW adds dyᵀ·x to dw [out, in]. Each element's reduction goes over the
+	// rows span after span, and continues from the stored value; in BF16 each span
+	// begins a new block. So neither micro-batches nor packing change a bit. The
+	// spans follow one another from row 0 on.
+	MatMulGradW(dw, dy, x Buf, seq []Span, out, in int)
 
 	// Embed copies rows of table [V, D]: y[i] = table[ids[i]].
 	Embed(y, table Buf, ids []int32, d int)
@@ -124,7 +133,8 @@ type Backend interface {
 	RMSNormGrad(dx, dw, dy, x, w Buf, n, d int, eps float32)
 
 	// Rotate applies rope to x [n, heads, C] at positions pos [n], the pairs being
-	// (i, i + C/2); with inverse it turns the other way (the backward pass).
+	// (i, i + C/2); with inverse it turns the other way, still times rope.Scale: the
+	// transpose, which the backward pass needs.
 	Rotate(x Buf, pos []int32, heads, c int, rope *Rope, inverse bool)
 
 	// SwiGLU computes y = silu(g)·u (Shazeer 2020, arXiv 2002.05202); SwiGLUGrad
@@ -132,11 +142,22 @@ type Backend interface {
 	SwiGLU(y, g, u Buf)
 	SwiGLUGrad(dg, du, dy, g, u Buf)
 
-	// NewCache returns an empty cache of capacity positions.
+	// NewCache returns an empty cache of capacity positions. In BF16 keys and values
+	// are stored rounded.
 	NewCache(layers, g, c, capacity int) Cache
+	// ShareCache returns a cache of at least capacity positions that begins with what
+	// src holds (the prompt of a group; a cache that has become too small). It refers
+	// to the positions of src up to the last multiple of 32 and copies the others; src
+	// may go on or be freed. Attend reads what sequences share but once, if they
+	// follow one another in the batch.
+	ShareCache(src Cache, capacity int) Cache
+	// FreeCache gives back the memory that no other cache refers to.
 	FreeCache(k Cache)
-	// CopyCache makes dst hold what src holds (a prompt shared by a group).
-	CopyCache(dst, src Cache)
+	// CacheBytes returns the memory that NewCache takes. ShareCache takes that of the
+	// positions that it does not refer to, capacity - src.Len()/32·32. CachesHeld
+	// returns what all caches together hold, what they share counted once.
+	CacheBytes(layers, g, c, capacity int) int64
+	CachesHeld() int64
 	// CacheWrite appends the rows of k and v [N, G, C] to one layer: rows seq[s] of the
 	// batch continue caches[s]. Len grows when the last layer is written.
 	CacheWrite(caches []Cache, layer int, k, v Buf, seq []Span, g, c int)
@@ -151,6 +172,10 @@ type Backend interface {
 	// AttentionGrad writes dq [N, H, C], dk and dv [N, G, C].
 	AttentionGrad(dq, dk, dv, do, q, k, v, o Buf, seq []Span, h, g, c int)
 
+	// Draw draws a token from each row of logits [n, V], divided by temp[i] > 0: the
+	// one at which the distribution function of softmax, ids ascending, passes u[i]
+	// in [0, 1). From a row that holds no numbers it draws some token.
+	Draw(ids []int32, logits Buf, temp []float32, u []float64, n, v int)
 	// LogProb reads logits [n, V], divides row i by temp[i] > 0 and writes the
 	// log-probability of ids[i] and the entropy of the distribution, both natural
 	// logarithms (entropy may be nil).
@@ -163,4 +188,7 @@ type Backend interface {
 	SumSquares(b Buf) float64
 	// AdamW updates p, m and v from the gradient g, all of one length.
 	AdamW(p, g, m, v Buf, a AdamW)
+	// AdamW8 does so with moments in 8 bits: codes m, v [Codes8(n)] of [Decode8] and
+	// scales [Scales8(n)] for the n elements of p. Zeros are moments of zero.
+	AdamW8(p, g, m, v, mScale, vScale Buf, a AdamW)
 }

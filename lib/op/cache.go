@@ -1,66 +1,164 @@
 package op
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+	"slices"
+)
 
-// cache holds keys and values of one sequence. For each layer and head the keys
-// are panels [⌈capacity/32⌉][C][32], as right operands with a lane per position,
-// and the values rows [capacity][C].
+// store is memory for some successive positions of sequences. For each layer and
+// head it holds the keys, a right operand with a lane per position, and the
+// values, one with a row per position; in BF16 rows of values are padded to 16.
+type store struct {
+	capacity int
+	k, v     []float32
+	users    int // caches that hold it
+}
+
+// segment is a store and what a cache takes of it: the positions from at on, as
+// many as the next segment leaves. Segments begin at multiples of 32.
+type segment struct {
+	*store
+	at int
+}
+
+// cache holds keys and values of one sequence: what it shares with others, then
+// a segment of its own.
 type cache struct {
-	layers, heads, size, capacity int
-	written                       []int // positions of each layer
-	k, v                          []float32
+	numerics            Numerics
+	layers, heads, size int
+	written             []int // positions of each layer
+	segments            []segment
 }
 
 func (k *cache) Len() int { return k.written[k.layers-1] }
-func (k *cache) Cap() int { return k.capacity }
 
-// keys returns the key panels of one head.
-func (k *cache) keys(layer, head int) []float32 {
-	n := panels(k.capacity) * panel * k.size
-	return k.k[(layer*k.heads+head)*n:][:n]
+func (k *cache) Cap() int {
+	own := k.own()
+	return own.at + own.capacity
 }
 
-// values returns the value rows of one head.
-func (k *cache) values(layer, head int) []float32 {
-	n := k.capacity * k.size
-	return k.v[(layer*k.heads+head)*n:][:n]
+func (k *cache) own() segment { return k.segments[len(k.segments)-1] }
+
+// end returns the position behind segment i.
+func (k *cache) end(i int) int {
+	if i+1 < len(k.segments) {
+		return k.segments[i+1].at
+	}
+	return k.Cap()
+}
+
+// keysLen and valuesLen return the memory of one head of a layer.
+func (k *cache) keysLen(capacity int) int   { return k.numerics.columnsLen(k.size, capacity) }
+func (k *cache) valuesLen(capacity int) int { return k.numerics.height(capacity) * k.valueRow() }
+
+// valueRow returns the distance of rows of values.
+func (k *cache) valueRow() int {
+	if k.numerics == F32 {
+		return k.size
+	}
+	return (k.size + 15) / 16 * 16
+}
+
+// keys returns the keys of one head.
+func (k *cache) keys(s *store, layer, head int) right {
+	n := k.keysLen(s.capacity)
+	return right{s.k[(layer*k.heads+head)*n:][:n], k.numerics.height(k.size) * panel, panel}
+}
+
+// values returns the values of one head.
+func (k *cache) values(s *store, layer, head int) right {
+	n := k.valuesLen(s.capacity)
+	return right{s.v[(layer*k.heads+head)*n:][:n], panel, k.valueRow()}
+}
+
+// shape returns a cache without memory.
+func (c *cpu) shape(layers, g, size int) *cache {
+	if layers < 1 || g < 1 || size < 1 {
+		panic(fmt.Sprintf("op: cache of %d layers, %d heads of %d", layers, g, size))
+	}
+	return &cache{numerics: c.numerics, layers: layers, heads: g, size: size}
 }
 
 func (c *cpu) NewCache(layers, g, size, capacity int) Cache {
-	if layers < 1 || g < 1 || size < 1 || capacity < 1 {
-		panic(fmt.Sprintf("op: NewCache: %d layers, %d heads of %d, %d positions", layers, g, size, capacity))
-	}
-	return &cache{
-		layers: layers, heads: g, size: size, capacity: capacity,
-		written: make([]int, layers),
-		// What lies beyond the written positions is computed with and then
-		// masked, so any content will do.
-		k: c.heap.get(layers*g*panels(capacity)*panel*size, false),
-		v: c.heap.get(layers*g*capacity*size, false),
-	}
+	k := c.shape(layers, g, size)
+	k.written = make([]int, layers)
+	c.grow(k, 0, capacity)
+	return k
 }
+
+// grow gives k a segment of its own for positions [at, capacity).
+func (c *cpu) grow(k *cache, at, capacity int) {
+	n := capacity - at
+	if n < 1 {
+		panic(fmt.Sprintf("op: cache of %d positions, %d of them shared", capacity, at))
+	}
+	// Keys beyond the written positions are computed with and then masked, so any
+	// content will do.
+	k.segments = append(k.segments, segment{at: at, store: &store{
+		capacity: n, users: 1,
+		k: c.heap.get(k.layers*k.heads*k.keysLen(n), false),
+		v: c.heap.get(k.layers*k.heads*k.valuesLen(n), false),
+	}})
+	c.caches += c.CacheBytes(k.layers, k.heads, k.size, n)
+}
+
+func (c *cpu) CacheBytes(layers, g, size, capacity int) int64 {
+	k := c.shape(layers, g, size)
+	return 4 * int64(class(layers*g*k.keysLen(capacity))+class(layers*g*k.valuesLen(capacity)))
+}
+
+func (c *cpu) CachesHeld() int64 { return c.caches }
 
 func (c *cpu) FreeCache(k Cache) {
 	m := k.(*cache)
-	c.heap.put(m.k)
-	c.heap.put(m.v)
-	m.k, m.v = nil, nil
+	for _, s := range m.segments {
+		if s.users--; s.users > 0 {
+			continue
+		}
+		c.heap.put(s.k)
+		c.heap.put(s.v)
+		c.caches -= c.CacheBytes(m.layers, m.heads, m.size, s.capacity)
+	}
+	m.segments = nil
 }
 
-func (c *cpu) CopyCache(dst, src Cache) {
-	d, s := dst.(*cache), src.(*cache)
-	if d.layers != s.layers || d.heads != s.heads || d.size != s.size || d.capacity < s.Len() {
-		panic(fmt.Sprintf("op: CopyCache: [%d layers, %d heads of %d, %d positions] from [%d layers, %d heads of %d], %d positions",
-			d.layers, d.heads, d.size, d.capacity, s.layers, s.heads, s.size, s.Len()))
-	}
-	for l := range s.layers {
-		n := s.written[l]
-		for h := range s.heads {
-			copy(d.keys(l, h), s.keys(l, h)[:panels(n)*panel*s.size])
-			copy(d.values(l, h), s.values(l, h)[:n*s.size])
+func (c *cpu) ShareCache(src Cache, capacity int) Cache {
+	s := src.(*cache)
+	n := s.Len()
+	d := c.shape(s.layers, s.heads, s.size)
+	d.written, d.segments = slices.Clone(s.written), make([]segment, 0, len(s.segments)+1)
+	for l, w := range s.written {
+		if w != n {
+			panic(fmt.Sprintf("op: ShareCache: %d positions in layer %d, %d in the last", w, l, n))
 		}
-		d.written[l] = n
 	}
+	whole := n / reduction * reduction
+	var last segment // what holds the tail
+	for _, g := range s.segments {
+		if g.at < whole {
+			g.users++
+			d.segments = append(d.segments, g)
+		}
+		if g.at <= whole {
+			last = g
+		}
+	}
+	c.grow(d, whole, max(capacity, n, whole+1))
+	if n == whole {
+		return d
+	}
+	own := d.own()
+	for l := range s.layers {
+		for h := range s.heads {
+			from, to := s.keys(last.store, l, h), d.keys(own.store, l, h)
+			copy(to.b[:to.bp], from.b[(whole-last.at)/panel*from.bp:])
+			from, to = s.values(last.store, l, h), d.values(own.store, l, h)
+			rows := s.numerics.height(n - whole)
+			copy(to.b[:rows*to.bl], from.b[s.numerics.height(whole-last.at)*from.bl:])
+		}
+	}
+	return d
 }
 
 // cacheWrite appends rows of k and v to caches, its items spans.
@@ -77,9 +175,9 @@ func (c *cpu) CacheWrite(caches []Cache, layer int, k, v Buf, seq []Span, g, siz
 	rows := 0
 	for i, s := range seq {
 		m := caches[i].(*cache)
-		if m.heads != g || m.size != size || m.written[layer]+s.Hi-s.Lo > m.capacity {
+		if m.heads != g || m.size != size || m.written[layer]+s.Hi-s.Lo > m.Cap() {
 			panic(fmt.Sprintf("op: CacheWrite: %d heads of %d, %d positions after %d, into a cache of %d heads of %d, %d positions",
-				g, size, s.Hi-s.Lo, m.written[layer], m.heads, m.size, m.capacity))
+				g, size, s.Hi-s.Lo, m.written[layer], m.heads, m.size, m.Cap()))
 		}
 		rows = max(rows, s.Hi)
 	}
@@ -87,22 +185,48 @@ func (c *cpu) CacheWrite(caches []Cache, layer int, k, v Buf, seq []Span, g, siz
 	c.split(len(seq), rows*g*(10+size)/max(len(seq), 1), &c.jobs.cacheWrite)
 }
 
-func (w *cacheWrite) do(_ *thread, lo, hi int) {
+func (w *cacheWrite) do(t *thread, lo, hi int) {
 	for s := lo; s < hi; s++ {
-		m := w.caches[s].(*cache)
-		at := m.written[w.layer]
+		m, span := w.caches[s].(*cache), w.seq[s]
+		own := m.own()
+		at := m.written[w.layer] - own.at
 		for h := range w.g {
-			keys, values := m.keys(w.layer, h), m.values(w.layer, h)
-			for i := w.seq[s].Lo; i < w.seq[s].Hi; i++ {
-				p := at + i - w.seq[s].Lo
+			keys, values := m.keys(own.store, w.layer, h), m.values(own.store, w.layer, h)
+			for i := span.Lo; i < span.Hi; i++ {
 				row := (i*w.g + h) * w.c
-				column := keys[p/panel*panel*w.c+p%panel:]
-				for x, v := range w.k[row:][:w.c] {
-					column[x*panel] = v
-				}
-				copy(values[p*w.c:], w.v[row:][:w.c])
+				m.write(t, keys, values, at+i-span.Lo, w.k[row:][:w.c], w.v[row:][:w.c])
 			}
 		}
-		m.written[w.layer] = at + w.seq[s].Hi - w.seq[s].Lo
+		m.written[w.layer] += span.Hi - span.Lo
+	}
+}
+
+// write stores the key and the value of position p of a segment.
+func (k *cache) write(t *thread, keys, values right, p int, key, value []float32) {
+	column := keys.b[p/panel*keys.bp+p%panel:]
+	if k.numerics == F32 {
+		for i, v := range key {
+			column[i*panel] = v
+		}
+		copy(values.b[p*values.bl:], value)
+		return
+	}
+	words := t.words.take(k.numerics.height(k.size))
+	t.tier.pairs(words, key)
+	for i, v := range words {
+		column[i*panel] = v
+	}
+	if p%reduction == 0 { // the block is reduced whole
+		clear(values.b[p/2*values.bl:][:reduction/2*values.bl])
+	}
+	row := values.b[(p/4*2+p%2)*values.bl:][:k.size]
+	if p%4 < 2 {
+		for i, v := range value {
+			row[i] = math.Float32frombits(bf16(v) | math.Float32bits(row[i])&0xffff)
+		}
+		return
+	}
+	for i, v := range value {
+		row[i] = math.Float32frombits(math.Float32bits(row[i])&0xffff0000 | bf16(v)>>16)
 	}
 }

@@ -7,20 +7,28 @@ import (
 
 // cpu is the Backend of this machine's processor.
 type cpu struct {
-	tier    *tier
-	heap    *heap
-	pool    *pool
-	threads []*thread
-	ropes   map[*Rope]*ropeTable
-	shared  arena // scratch of a call, for all threads
-	jobs    jobs
+	tier     *tier
+	numerics Numerics
+	heap     *heap
+	pool     *pool
+	threads  []*thread
+	ropes    map[*Rope]*ropeTable
+	caches   int64 // bytes held by caches
+	shared   arena // scratch of a call, for all threads
+	jobs     jobs
 }
 
 // thread is what one thread of the pool has of its own.
 type thread struct {
-	tier    *tier
-	scratch arena
-	product product
+	tier     *tier
+	numerics Numerics
+	scratch  arena // of the operator
+	rounded  arena // left operand of BF16
+	words    arena // on the way to the right one
+	edge     arena // columns at the right edge
+	product  product
+	pieces   []piece
+	sums     [queryBlock]float32
 }
 
 // jobs holds the argument records of the operators, so that a call allocates
@@ -46,38 +54,50 @@ type jobs struct {
 	attention   attention
 	attend      attend
 	attnGrad    attentionGrad
+	attnGradSum attentionGradSum
+	packHeads   packHeads
+	draw        draw
 	logProb     logProb
 	logProbGrad logProbGrad
 	sumSquares  sumSquares
 	adamW       adamW
 }
 
-// NewCPU returns a backend that computes in float32 on the given number of
-// threads with the best instructions the processor has. The environment variable
-// SRAR_CPU (generic, avx2, avx512) forces a tier; it is an error if it is not
-// known or cannot run here. Tier and number of threads change no bit of any
-// result.
-func NewCPU(threads int) (Backend, error) {
+// NewCPU returns a backend that computes in n on the given number of threads with
+// the best instructions the processor has. The environment variable SRAR_CPU
+// (generic, avx2, avx512, avx512_bf16) forces a tier; it is an error if it is not
+// known or cannot run here. Tier and number of threads change no bit of any result.
+func NewCPU(threads int, n Numerics) (Backend, error) {
 	if threads < 1 {
 		return nil, fmt.Errorf("op: %d threads: at least one is needed", threads)
+	}
+	if n > BF16 {
+		return nil, fmt.Errorf("op: %v is not known", n)
 	}
 	t, err := pickTier(os.Getenv("SRAR_CPU"))
 	if err != nil {
 		return nil, err
 	}
-	return newCPU(t, threads), nil
+	return newCPU(t, threads, n), nil
 }
 
-func newCPU(t *tier, threads int) *cpu {
-	c := &cpu{tier: t, heap: newHeap(), ropes: map[*Rope]*ropeTable{}}
+func newCPU(t *tier, threads int, n Numerics) *cpu {
+	c := &cpu{tier: t, numerics: n, heap: newHeap(), ropes: map[*Rope]*ropeTable{}}
 	for range threads {
-		c.threads = append(c.threads, &thread{tier: t})
+		c.threads = append(c.threads, &thread{tier: t, numerics: n})
 	}
 	c.pool = newPool(c.threads)
 	return c
 }
 
-func (c *cpu) Name() string { return "cpu/" + c.tier.name }
+func (c *cpu) Name() string {
+	if c.numerics == F32 {
+		return "cpu/" + c.tier.name
+	}
+	return "cpu/" + c.tier.name + "/" + c.numerics.String()
+}
+
+func (c *cpu) Numerics() Numerics { return c.numerics }
 
 func (c *cpu) Close() {
 	c.pool.close()
@@ -122,6 +142,8 @@ func (c *cpu) Free(b Buf) {
 		c.heap.put(b.data)
 	}
 }
+
+func (c *cpu) Held() int64 { return c.heap.held }
 
 func (c *cpu) Write(dst Buf, src []float32) { copy(dst.data[:len(src)], src) }
 func (c *cpu) Read(dst []float32, src Buf)  { copy(dst[:len(src.data)], src.data) }

@@ -105,7 +105,7 @@ func TestProductHardware(t *testing.T) {
 		for _, a := range s {
 			for _, b := range s {
 				got := slices.Clone(s)
-				th.multiply(product{m: 1, n: len(s), k: 1, a: []float32{a}, b: slices.Repeat([]float32{b}, 2*panel), bp: panel, bl: panel, c: got, add: true})
+				th.multiply(product{m: 1, n: len(s), k: 1, a: []float32{a}, right: right{slices.Repeat([]float32{b}, 2*panel), panel, panel}, c: got, add: true})
 				for i, c := range s {
 					sameBits(t, []float32{exactFMA(flush(a), flush(b), flush(c))}, got[i:i+1], tier.name, a, b, c)
 				}
@@ -188,7 +188,7 @@ func TestProductDefinition(t *testing.T) {
 			}
 		}
 	}
-	(&thread{tier: &generic}).multiply(product{m: m, n: n, k: k, a: a, ai: k, al: 1, b: b, bp: panel, bl: n, c: c, ci: n, add: true})
+	(&thread{tier: &generic}).multiply(product{m: m, n: n, k: k, a: a, ai: k, al: 1, right: right{b, panel, n}, c: c, ci: n, add: true})
 	sameBits(t, want, c)
 }
 
@@ -303,7 +303,7 @@ func TestCanaries(t *testing.T) {
 			}
 			rowFunctions(n, f, r, tier)
 			c := f(3*n, false)
-			(&thread{tier: tier}).multiply(product{m: 3, n: n, k: 5, a: f(15, false), ai: 5, al: 1, b: f(5*n, false), bp: panel, bl: n, c: c, ci: n})
+			(&thread{tier: tier}).multiply(product{m: 3, n: n, k: 5, a: f(15, false), ai: 5, al: 1, right: right{f(5*n, false), panel, n}, c: c, ci: n})
 			for i, b := range all {
 				for j, v := range b {
 					if j < at[2*i] || j >= at[2*i+1] {

@@ -9,180 +9,445 @@ package op
 //go:noescape
 func pause()
 
-// tile512x1x16 computes blocks tiles of 1 rows and 16 columns with AVX-512.
+// peak256 does n rounds of 192 multiplications and additions with AVX2, all in registers.
 //
 //go:noescape
-func tile512x1x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func peak256(n int)
 
-// tile512x1x32 computes blocks tiles of 1 rows and 32 columns with AVX-512.
+// peak512 does n rounds of 768 multiplications and additions with AVX-512, all in registers.
 //
 //go:noescape
-func tile512x1x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func peak512(n int)
 
-// tile512x2x16 computes blocks tiles of 2 rows and 16 columns with AVX-512.
+// peakWords512 does n rounds of 1536 multiplications and additions with AVX512_BF16 in BF16, all in registers.
 //
 //go:noescape
-func tile512x2x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func peakWords512(n int)
 
-// tile512x2x32 computes blocks tiles of 2 rows and 32 columns with AVX-512.
+// read256 loads n times 256 bytes.
 //
 //go:noescape
-func tile512x2x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func read256(x *float32, n int)
 
-// tile512x3x16 computes blocks tiles of 3 rows and 16 columns with AVX-512.
+// read512 loads n times 512 bytes.
 //
 //go:noescape
-func tile512x3x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func read512(x *float32, n int)
 
-// tile512x3x32 computes blocks tiles of 3 rows and 32 columns with AVX-512.
+// tile512x1x16 computes tiles of 1 rows and 16 columns with AVX-512.
 //
 //go:noescape
-func tile512x3x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x1x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x4x16 computes blocks tiles of 4 rows and 16 columns with AVX-512.
+// tile512x1x32 computes tiles of 1 rows and 32 columns with AVX-512.
 //
 //go:noescape
-func tile512x4x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x1x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x4x32 computes blocks tiles of 4 rows and 32 columns with AVX-512.
+// tile512x2x16 computes tiles of 2 rows and 16 columns with AVX-512.
 //
 //go:noescape
-func tile512x4x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x2x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x5x16 computes blocks tiles of 5 rows and 16 columns with AVX-512.
+// tile512x2x32 computes tiles of 2 rows and 32 columns with AVX-512.
 //
 //go:noescape
-func tile512x5x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x2x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x5x32 computes blocks tiles of 5 rows and 32 columns with AVX-512.
+// tile512x3x16 computes tiles of 3 rows and 16 columns with AVX-512.
 //
 //go:noescape
-func tile512x5x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x3x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x6x16 computes blocks tiles of 6 rows and 16 columns with AVX-512.
+// tile512x3x32 computes tiles of 3 rows and 32 columns with AVX-512.
 //
 //go:noescape
-func tile512x6x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x3x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x6x32 computes blocks tiles of 6 rows and 32 columns with AVX-512.
+// tile512x4x16 computes tiles of 4 rows and 16 columns with AVX-512.
 //
 //go:noescape
-func tile512x6x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x4x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x7x16 computes blocks tiles of 7 rows and 16 columns with AVX-512.
+// tile512x4x32 computes tiles of 4 rows and 32 columns with AVX-512.
 //
 //go:noescape
-func tile512x7x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x4x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x7x32 computes blocks tiles of 7 rows and 32 columns with AVX-512.
+// tile512x5x16 computes tiles of 5 rows and 16 columns with AVX-512.
 //
 //go:noescape
-func tile512x7x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x5x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x8x16 computes blocks tiles of 8 rows and 16 columns with AVX-512.
+// tile512x5x32 computes tiles of 5 rows and 32 columns with AVX-512.
 //
 //go:noescape
-func tile512x8x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x5x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x8x32 computes blocks tiles of 8 rows and 32 columns with AVX-512.
+// tile512x6x16 computes tiles of 6 rows and 16 columns with AVX-512.
 //
 //go:noescape
-func tile512x8x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x6x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x9x16 computes blocks tiles of 9 rows and 16 columns with AVX-512.
+// tile512x6x32 computes tiles of 6 rows and 32 columns with AVX-512.
 //
 //go:noescape
-func tile512x9x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x6x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x9x32 computes blocks tiles of 9 rows and 32 columns with AVX-512.
+// tile512x7x16 computes tiles of 7 rows and 16 columns with AVX-512.
 //
 //go:noescape
-func tile512x9x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x7x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x10x16 computes blocks tiles of 10 rows and 16 columns with AVX-512.
+// tile512x7x32 computes tiles of 7 rows and 32 columns with AVX-512.
 //
 //go:noescape
-func tile512x10x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x7x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x10x32 computes blocks tiles of 10 rows and 32 columns with AVX-512.
+// tile512x8x16 computes tiles of 8 rows and 16 columns with AVX-512.
 //
 //go:noescape
-func tile512x10x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x8x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x11x16 computes blocks tiles of 11 rows and 16 columns with AVX-512.
+// tile512x8x32 computes tiles of 8 rows and 32 columns with AVX-512.
 //
 //go:noescape
-func tile512x11x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x8x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x11x32 computes blocks tiles of 11 rows and 32 columns with AVX-512.
+// tile512x9x16 computes tiles of 9 rows and 16 columns with AVX-512.
 //
 //go:noescape
-func tile512x11x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x9x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x12x16 computes blocks tiles of 12 rows and 16 columns with AVX-512.
+// tile512x9x32 computes tiles of 9 rows and 32 columns with AVX-512.
 //
 //go:noescape
-func tile512x12x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x9x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x12x32 computes blocks tiles of 12 rows and 32 columns with AVX-512.
+// tile512x10x16 computes tiles of 10 rows and 16 columns with AVX-512.
 //
 //go:noescape
-func tile512x12x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x10x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x13x16 computes blocks tiles of 13 rows and 16 columns with AVX-512.
+// tile512x10x32 computes tiles of 10 rows and 32 columns with AVX-512.
 //
 //go:noescape
-func tile512x13x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x10x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x13x32 computes blocks tiles of 13 rows and 32 columns with AVX-512.
+// tile512x11x16 computes tiles of 11 rows and 16 columns with AVX-512.
 //
 //go:noescape
-func tile512x13x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x11x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x14x16 computes blocks tiles of 14 rows and 16 columns with AVX-512.
+// tile512x11x32 computes tiles of 11 rows and 32 columns with AVX-512.
 //
 //go:noescape
-func tile512x14x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x11x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile512x14x32 computes blocks tiles of 14 rows and 32 columns with AVX-512.
+// tile512x12x16 computes tiles of 12 rows and 16 columns with AVX-512.
 //
 //go:noescape
-func tile512x14x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x12x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile256x1 computes blocks tiles of 1 rows and 16 columns with AVX2.
+// tile512x12x32 computes tiles of 12 rows and 32 columns with AVX-512.
 //
 //go:noescape
-func tile256x1(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x12x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile256x2 computes blocks tiles of 2 rows and 16 columns with AVX2.
+// tile512x13x16 computes tiles of 13 rows and 16 columns with AVX-512.
 //
 //go:noescape
-func tile256x2(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x13x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile256x3 computes blocks tiles of 3 rows and 16 columns with AVX2.
+// tile512x13x32 computes tiles of 13 rows and 32 columns with AVX-512.
 //
 //go:noescape
-func tile256x3(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x13x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile256x4 computes blocks tiles of 4 rows and 16 columns with AVX2.
+// tile512x14x16 computes tiles of 14 rows and 16 columns with AVX-512.
 //
 //go:noescape
-func tile256x4(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x14x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile256x5 computes blocks tiles of 5 rows and 16 columns with AVX2.
+// tile512x14x32 computes tiles of 14 rows and 32 columns with AVX-512.
 //
 //go:noescape
-func tile256x5(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x14x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
-// tile256x6 computes blocks tiles of 6 rows and 16 columns with AVX2.
+// tile512x1x128 computes tiles of 1 rows and 128 columns with AVX-512.
 //
 //go:noescape
-func tile256x6(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+func tile512x1x128(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tile512x2x128 computes tiles of 2 rows and 128 columns with AVX-512.
+//
+//go:noescape
+func tile512x2x128(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tile512x3x96 computes tiles of 3 rows and 96 columns with AVX-512.
+//
+//go:noescape
+func tile512x3x96(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tile512x4x96 computes tiles of 4 rows and 96 columns with AVX-512.
+//
+//go:noescape
+func tile512x4x96(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tile512x5x64 computes tiles of 5 rows and 64 columns with AVX-512.
+//
+//go:noescape
+func tile512x5x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tile512x6x64 computes tiles of 6 rows and 64 columns with AVX-512.
+//
+//go:noescape
+func tile512x6x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tile256x1x16 computes tiles of 1 rows and 16 columns with AVX2.
+//
+//go:noescape
+func tile256x1x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tile256x2x16 computes tiles of 2 rows and 16 columns with AVX2.
+//
+//go:noescape
+func tile256x2x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tile256x3x16 computes tiles of 3 rows and 16 columns with AVX2.
+//
+//go:noescape
+func tile256x3x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tile256x4x16 computes tiles of 4 rows and 16 columns with AVX2.
+//
+//go:noescape
+func tile256x4x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tile256x5x16 computes tiles of 5 rows and 16 columns with AVX2.
+//
+//go:noescape
+func tile256x5x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tile256x6x16 computes tiles of 6 rows and 16 columns with AVX2.
+//
+//go:noescape
+func tile256x6x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x512x1x16 computes tiles of 1 rows and 16 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x1x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x512x1x32 computes tiles of 1 rows and 32 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x1x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x512x2x16 computes tiles of 2 rows and 16 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x2x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x512x2x32 computes tiles of 2 rows and 32 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x2x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x512x3x16 computes tiles of 3 rows and 16 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x3x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x512x3x32 computes tiles of 3 rows and 32 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x3x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x512x4x16 computes tiles of 4 rows and 16 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x4x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x512x4x32 computes tiles of 4 rows and 32 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x4x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x512x5x16 computes tiles of 5 rows and 16 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x5x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x512x5x32 computes tiles of 5 rows and 32 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x5x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x512x6x16 computes tiles of 6 rows and 16 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x6x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x512x6x32 computes tiles of 6 rows and 32 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x6x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x512x7x16 computes tiles of 7 rows and 16 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x7x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x512x7x32 computes tiles of 7 rows and 32 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x7x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x512x1x128 computes tiles of 1 rows and 128 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x1x128(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x512x2x64 computes tiles of 2 rows and 64 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x2x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x512x3x64 computes tiles of 3 rows and 64 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x3x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x1x16 computes tiles of 1 rows and 16 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x1x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x1x32 computes tiles of 1 rows and 32 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x1x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x2x16 computes tiles of 2 rows and 16 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x2x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x2x32 computes tiles of 2 rows and 32 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x2x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x3x16 computes tiles of 3 rows and 16 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x3x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x3x32 computes tiles of 3 rows and 32 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x3x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x4x16 computes tiles of 4 rows and 16 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x4x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x4x32 computes tiles of 4 rows and 32 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x4x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x5x16 computes tiles of 5 rows and 16 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x5x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x5x32 computes tiles of 5 rows and 32 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x5x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x6x16 computes tiles of 6 rows and 16 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x6x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x6x32 computes tiles of 6 rows and 32 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x6x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x7x16 computes tiles of 7 rows and 16 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x7x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x7x32 computes tiles of 7 rows and 32 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x7x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x1x128 computes tiles of 1 rows and 128 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x1x128(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x2x64 computes tiles of 2 rows and 64 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x2x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x3x64 computes tiles of 3 rows and 64 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x3x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x256x1x16 computes tiles of 1 rows and 16 columns with AVX2 in BF16.
+//
+//go:noescape
+func tileBF16x256x1x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x256x2x16 computes tiles of 2 rows and 16 columns with AVX2 in BF16.
+//
+//go:noescape
+func tileBF16x256x2x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x256x3x16 computes tiles of 3 rows and 16 columns with AVX2 in BF16.
+//
+//go:noescape
+func tileBF16x256x3x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
 // transpose8 writes 8 rows of n elements, ld bytes apart, as columns of rows that are stride bytes apart, with AVX2.
 //
 //go:noescape
 func transpose8(dst *float32, stride int, x *float32, ld int, n int)
+
+// pairsWords512 computes pairsGeneric but for the words behind n; it writes whole eights of words.
+//
+//go:noescape
+func pairsWords512(dst *float32, x *float32, n int)
+
+// weaveWords512 computes weaveGeneric, stride and ld in bytes.
+//
+//go:noescape
+func weaveWords512(dst *float32, stride int, x *float32, ld int, n int)
+
+// round512 computes roundGeneric but for the elements behind n.
+//
+//go:noescape
+func round512(dst *float32, x *float32, n int)
+
+// pairs512 computes pairsGeneric but for the words behind n; it writes whole eights of words.
+//
+//go:noescape
+func pairs512(dst *float32, x *float32, n int)
+
+// weave512 computes weaveGeneric, stride and ld in bytes.
+//
+//go:noescape
+func weave512(dst *float32, stride int, x *float32, ld int, n int)
 
 // softmax512 computes softmaxGeneric but for the elements behind n.
 //
@@ -253,6 +518,21 @@ func logGrad512(x *float32, n int, temp float32, m float32, inv float32, ln floa
 //
 //go:noescape
 func adamW512(p *float32, grad *float32, m *float32, v *float32, n int, s *float32)
+
+// round256 computes roundGeneric but for the elements behind n.
+//
+//go:noescape
+func round256(dst *float32, x *float32, n int)
+
+// pairs256 computes pairsGeneric but for the words behind n; it writes whole eights of words.
+//
+//go:noescape
+func pairs256(dst *float32, x *float32, n int)
+
+// weave256 computes weaveGeneric, stride and ld in bytes.
+//
+//go:noescape
+func weave256(dst *float32, stride int, x *float32, ld int, n int)
 
 // softmax256 computes softmaxGeneric but for the elements behind n.
 //

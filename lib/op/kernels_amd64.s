@@ -9,237 +9,459 @@ TEXT ·pause(SB), NOSPLIT, $0
 	PAUSE
 	RET
 
-// func tile512x1x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func peak256(n int)
+// Requires: AVX, FMA3
+TEXT ·peak256(SB), NOSPLIT, $0-8
+	MOVQ   n+0(FP), AX
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+
+loop:
+	VFMADD231PS Y0, Y1, Y2
+	VFMADD231PS Y0, Y1, Y3
+	VFMADD231PS Y0, Y1, Y4
+	VFMADD231PS Y0, Y1, Y5
+	VFMADD231PS Y0, Y1, Y6
+	VFMADD231PS Y0, Y1, Y7
+	VFMADD231PS Y0, Y1, Y8
+	VFMADD231PS Y0, Y1, Y9
+	VFMADD231PS Y0, Y1, Y10
+	VFMADD231PS Y0, Y1, Y11
+	VFMADD231PS Y0, Y1, Y12
+	VFMADD231PS Y0, Y1, Y13
+	DECQ        AX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func peak512(n int)
+// Requires: AVX, AVX512F
+TEXT ·peak512(SB), NOSPLIT, $0-8
+	MOVQ   n+0(FP), AX
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	VXORPS X16, X16, X16
+	VXORPS X17, X17, X17
+	VXORPS X18, X18, X18
+	VXORPS X19, X19, X19
+	VXORPS X20, X20, X20
+	VXORPS X21, X21, X21
+	VXORPS X22, X22, X22
+	VXORPS X23, X23, X23
+	VXORPS X24, X24, X24
+	VXORPS X25, X25, X25
+
+loop:
+	VFMADD231PS Z0, Z1, Z2
+	VFMADD231PS Z0, Z1, Z3
+	VFMADD231PS Z0, Z1, Z4
+	VFMADD231PS Z0, Z1, Z5
+	VFMADD231PS Z0, Z1, Z6
+	VFMADD231PS Z0, Z1, Z7
+	VFMADD231PS Z0, Z1, Z8
+	VFMADD231PS Z0, Z1, Z9
+	VFMADD231PS Z0, Z1, Z10
+	VFMADD231PS Z0, Z1, Z11
+	VFMADD231PS Z0, Z1, Z12
+	VFMADD231PS Z0, Z1, Z13
+	VFMADD231PS Z0, Z1, Z14
+	VFMADD231PS Z0, Z1, Z15
+	VFMADD231PS Z0, Z1, Z16
+	VFMADD231PS Z0, Z1, Z17
+	VFMADD231PS Z0, Z1, Z18
+	VFMADD231PS Z0, Z1, Z19
+	VFMADD231PS Z0, Z1, Z20
+	VFMADD231PS Z0, Z1, Z21
+	VFMADD231PS Z0, Z1, Z22
+	VFMADD231PS Z0, Z1, Z23
+	VFMADD231PS Z0, Z1, Z24
+	VFMADD231PS Z0, Z1, Z25
+	DECQ        AX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func peakWords512(n int)
+// Requires: AVX
+TEXT ·peakWords512(SB), NOSPLIT, $0-8
+	MOVQ   n+0(FP), AX
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	VXORPS X16, X16, X16
+	VXORPS X17, X17, X17
+	VXORPS X18, X18, X18
+	VXORPS X19, X19, X19
+	VXORPS X20, X20, X20
+	VXORPS X21, X21, X21
+	VXORPS X22, X22, X22
+	VXORPS X23, X23, X23
+	VXORPS X24, X24, X24
+	VXORPS X25, X25, X25
+
+loop:
+	LONG $0x4876f262
+	WORD $0xd052
+	LONG $0x4876f262
+	WORD $0xd852
+	LONG $0x4876f262
+	WORD $0xe052
+	LONG $0x4876f262
+	WORD $0xe852
+	LONG $0x4876f262
+	WORD $0xf052
+	LONG $0x4876f262
+	WORD $0xf852
+	LONG $0x48767262
+	WORD $0xc052
+	LONG $0x48767262
+	WORD $0xc852
+	LONG $0x48767262
+	WORD $0xd052
+	LONG $0x48767262
+	WORD $0xd852
+	LONG $0x48767262
+	WORD $0xe052
+	LONG $0x48767262
+	WORD $0xe852
+	LONG $0x48767262
+	WORD $0xf052
+	LONG $0x48767262
+	WORD $0xf852
+	LONG $0x4876e262
+	WORD $0xc052
+	LONG $0x4876e262
+	WORD $0xc852
+	LONG $0x4876e262
+	WORD $0xd052
+	LONG $0x4876e262
+	WORD $0xd852
+	LONG $0x4876e262
+	WORD $0xe052
+	LONG $0x4876e262
+	WORD $0xe852
+	LONG $0x4876e262
+	WORD $0xf052
+	LONG $0x4876e262
+	WORD $0xf852
+	LONG $0x48766262
+	WORD $0xc052
+	LONG $0x48766262
+	WORD $0xc852
+	DECQ AX
+	JNZ  loop
+	VZEROUPPER
+	RET
+
+// func read256(x *float32, n int)
+// Requires: AVX
+TEXT ·read256(SB), NOSPLIT, $0-16
+	MOVQ x+0(FP), AX
+	MOVQ n+8(FP), CX
+
+loop:
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y0
+	VMOVUPS 64(AX), Y0
+	VMOVUPS 96(AX), Y0
+	VMOVUPS 128(AX), Y0
+	VMOVUPS 160(AX), Y0
+	VMOVUPS 192(AX), Y0
+	VMOVUPS 224(AX), Y0
+	ADDQ    $+256, AX
+	DECQ    CX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func read512(x *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·read512(SB), NOSPLIT, $0-16
+	MOVQ x+0(FP), AX
+	MOVQ n+8(FP), CX
+
+loop:
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z0
+	VMOVUPS 128(AX), Z0
+	VMOVUPS 192(AX), Z0
+	VMOVUPS 256(AX), Z0
+	VMOVUPS 320(AX), Z0
+	VMOVUPS 384(AX), Z0
+	VMOVUPS 448(AX), Z0
+	ADDQ    $+512, AX
+	DECQ    CX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func tile512x1x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x1x16(SB), NOSPLIT, $8-84
+TEXT ·tile512x1x16(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	MOVQ    al+32(FP), SI
-	MOVQ    bl+48(FP), DI
-	MOVQ    blocks+8(FP), R10
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), BX
+	MOVQ      al+32(FP), DI
+	MOVQ      bl+48(FP), R8
+	MOVQ      add+80(FP), R9
+	TESTQ     R9, R9
 	JZ        zero
-	MOVQ      ci+64(FP), CX
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
+	MOVQ      ci+72(FP), R9
+	MOVQ      CX, R9
+	VMOVUPS.Z (R9), K1, Z0
 	JMP       start
 
 zero:
 	VXORPS     X0, X0, X0
-	MOVQ       ci+64(FP), CX
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R9
+	MOVQ       CX, R9
+	PREFETCHT0 (R9)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R8
-	MOVQ AX, R9
+	MOVQ k+0(FP), R9
+	MOVQ AX, R10
 
 loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS.Z    (CX), K1, Z1
-	VBROADCASTSS (R9), Z2
+	VMOVUPS.Z    (BX), K1, Z1
+	VBROADCASTSS (R10), Z2
 	VFMADD231PS  Z1, Z2, Z0
-	ADDQ         SI, R9
-	ADDQ         DI, CX
-	DECQ         R8
+	ADDQ         DI, R10
+	ADDQ         R8, BX
+	DECQ         R9
 	JNZ          loop
-	MOVQ         ci+64(FP), CX
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	IMUL3Q       $+1, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+1, CX, CX
-	ADDQ         CX, DX
-	DECQ         R10
-	JNZ          block
+	MOVQ         ci+72(FP), BX
+	MOVQ         CX, BX
+	VMOVUPS      Z0, K1, (BX)
+	IMUL3Q       $+1, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+1, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x1x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x1x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x1x32(SB), NOSPLIT, $8-84
+TEXT ·tile512x1x32(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	KMOVW   AX, K2
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	MOVQ    al+32(FP), SI
-	MOVQ    bl+48(FP), DI
-	MOVQ    blocks+8(FP), R10
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), BX
+	MOVQ      al+32(FP), DI
+	MOVQ      bl+48(FP), R8
+	MOVQ      add+80(FP), R9
+	TESTQ     R9, R9
 	JZ        zero
-	MOVQ      ci+64(FP), CX
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z 64(CX), K2, Z1
+	MOVQ      ci+72(FP), R9
+	MOVQ      CX, R9
+	VMOVUPS.Z (R9), K1, Z0
+	VMOVUPS.Z 64(R9), K2, Z1
 	JMP       start
 
 zero:
 	VXORPS     X0, X0, X0
 	VXORPS     X1, X1, X1
-	MOVQ       ci+64(FP), CX
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R9
+	MOVQ       CX, R9
+	PREFETCHT0 (R9)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R8
-	MOVQ AX, R9
+	MOVQ k+0(FP), R9
+	MOVQ AX, R10
 
 loop:
-	PREFETCHT0   8192(CX)
-	PREFETCHT0   8256(CX)
-	VMOVUPS.Z    (CX), K1, Z2
-	VMOVUPS.Z    64(CX), K2, Z3
-	VBROADCASTSS (R9), Z4
+	VMOVUPS.Z    (BX), K1, Z2
+	VMOVUPS.Z    64(BX), K2, Z3
+	VBROADCASTSS (R10), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	ADDQ         SI, R9
-	ADDQ         DI, CX
-	DECQ         R8
+	ADDQ         DI, R10
+	ADDQ         R8, BX
+	DECQ         R9
 	JNZ          loop
-	MOVQ         ci+64(FP), CX
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	IMUL3Q       $+1, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+1, CX, CX
-	ADDQ         CX, DX
-	DECQ         R10
-	JNZ          block
+	MOVQ         ci+72(FP), BX
+	MOVQ         CX, BX
+	VMOVUPS      Z0, K1, (BX)
+	VMOVUPS      Z1, K2, 64(BX)
+	IMUL3Q       $+1, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+1, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x2x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x2x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x2x16(SB), NOSPLIT, $8-84
+TEXT ·tile512x2x16(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	MOVQ    al+32(FP), SI
-	MOVQ    bl+48(FP), DI
-	MOVQ    blocks+8(FP), R10
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), BX
+	MOVQ      al+32(FP), DI
+	MOVQ      bl+48(FP), R8
+	MOVQ      add+80(FP), R9
+	TESTQ     R9, R9
 	JZ        zero
-	MOVQ      ci+64(FP), R8
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z1
+	MOVQ      ci+72(FP), R10
+	MOVQ      CX, R9
+	VMOVUPS.Z (R9), K1, Z0
+	ADDQ      R10, R9
+	VMOVUPS.Z (R9), K1, Z1
 	JMP       start
 
 zero:
 	VXORPS     X0, X0, X0
 	VXORPS     X1, X1, X1
-	MOVQ       ci+64(FP), R8
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R8, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R10
+	MOVQ       CX, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R8
-	MOVQ AX, R9
+	MOVQ k+0(FP), R9
+	MOVQ AX, R10
 
 loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS.Z    (CX), K1, Z2
-	VBROADCASTSS (R9), Z3
+	VMOVUPS.Z    (BX), K1, Z2
+	VBROADCASTSS (R10), Z3
 	VFMADD231PS  Z2, Z3, Z0
-	VBROADCASTSS (R9)(BX*1), Z3
+	VBROADCASTSS (R10)(DX*1), Z3
 	VFMADD231PS  Z2, Z3, Z1
-	ADDQ         SI, R9
-	ADDQ         DI, CX
-	DECQ         R8
+	ADDQ         DI, R10
+	ADDQ         R8, BX
+	DECQ         R9
 	JNZ          loop
-	MOVQ         ci+64(FP), R8
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z1, K1, (CX)
-	IMUL3Q       $+2, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+2, CX, CX
-	ADDQ         CX, DX
-	DECQ         R10
-	JNZ          block
+	MOVQ         ci+72(FP), DI
+	MOVQ         CX, BX
+	VMOVUPS      Z0, K1, (BX)
+	ADDQ         DI, BX
+	VMOVUPS      Z1, K1, (BX)
+	IMUL3Q       $+2, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+2, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x2x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x2x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x2x32(SB), NOSPLIT, $8-84
+TEXT ·tile512x2x32(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	KMOVW   AX, K2
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	MOVQ    al+32(FP), SI
-	MOVQ    bl+48(FP), DI
-	MOVQ    blocks+8(FP), R10
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), BX
+	MOVQ      al+32(FP), DI
+	MOVQ      bl+48(FP), R8
+	MOVQ      add+80(FP), R9
+	TESTQ     R9, R9
 	JZ        zero
-	MOVQ      ci+64(FP), R8
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z 64(CX), K2, Z1
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z2
-	VMOVUPS.Z 64(CX), K2, Z3
+	MOVQ      ci+72(FP), R10
+	MOVQ      CX, R9
+	VMOVUPS.Z (R9), K1, Z0
+	VMOVUPS.Z 64(R9), K2, Z1
+	ADDQ      R10, R9
+	VMOVUPS.Z (R9), K1, Z2
+	VMOVUPS.Z 64(R9), K2, Z3
 	JMP       start
 
 zero:
@@ -247,163 +469,161 @@ zero:
 	VXORPS     X1, X1, X1
 	VXORPS     X2, X2, X2
 	VXORPS     X3, X3, X3
-	MOVQ       ci+64(FP), R8
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R8, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R10
+	MOVQ       CX, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R8
-	MOVQ AX, R9
+	MOVQ k+0(FP), R9
+	MOVQ AX, R10
 
 loop:
-	PREFETCHT0   8192(CX)
-	PREFETCHT0   8256(CX)
-	VMOVUPS.Z    (CX), K1, Z4
-	VMOVUPS.Z    64(CX), K2, Z5
-	VBROADCASTSS (R9), Z6
+	VMOVUPS.Z    (BX), K1, Z4
+	VMOVUPS.Z    64(BX), K2, Z5
+	VBROADCASTSS (R10), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS (R9)(BX*1), Z6
+	VBROADCASTSS (R10)(DX*1), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	ADDQ         SI, R9
-	ADDQ         DI, CX
-	DECQ         R8
+	ADDQ         DI, R10
+	ADDQ         R8, BX
+	DECQ         R9
 	JNZ          loop
-	MOVQ         ci+64(FP), R8
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	IMUL3Q       $+2, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+2, CX, CX
-	ADDQ         CX, DX
-	DECQ         R10
-	JNZ          block
+	MOVQ         ci+72(FP), DI
+	MOVQ         CX, BX
+	VMOVUPS      Z0, K1, (BX)
+	VMOVUPS      Z1, K2, 64(BX)
+	ADDQ         DI, BX
+	VMOVUPS      Z2, K1, (BX)
+	VMOVUPS      Z3, K2, 64(BX)
+	IMUL3Q       $+2, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+2, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x3x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x3x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x3x16(SB), NOSPLIT, $8-84
+TEXT ·tile512x3x16(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	MOVQ    al+32(FP), SI
-	MOVQ    bl+48(FP), DI
-	MOVQ    blocks+8(FP), R10
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), BX
+	MOVQ      al+32(FP), DI
+	MOVQ      bl+48(FP), R8
+	MOVQ      add+80(FP), R9
+	TESTQ     R9, R9
 	JZ        zero
-	MOVQ      ci+64(FP), R8
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z1
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z2
+	MOVQ      ci+72(FP), R10
+	MOVQ      CX, R9
+	VMOVUPS.Z (R9), K1, Z0
+	ADDQ      R10, R9
+	VMOVUPS.Z (R9), K1, Z1
+	ADDQ      R10, R9
+	VMOVUPS.Z (R9), K1, Z2
 	JMP       start
 
 zero:
 	VXORPS     X0, X0, X0
 	VXORPS     X1, X1, X1
 	VXORPS     X2, X2, X2
-	MOVQ       ci+64(FP), R8
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R8, CX
-	PREFETCHT0 (CX)
-	ADDQ       R8, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R10
+	MOVQ       CX, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R8
-	MOVQ AX, R9
+	MOVQ k+0(FP), R9
+	MOVQ AX, R10
 
 loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS.Z    (CX), K1, Z3
-	VBROADCASTSS (R9), Z4
+	PREFETCHT0   4096(BX)
+	VMOVUPS.Z    (BX), K1, Z3
+	VBROADCASTSS (R10), Z4
 	VFMADD231PS  Z3, Z4, Z0
-	VBROADCASTSS (R9)(BX*1), Z4
+	VBROADCASTSS (R10)(DX*1), Z4
 	VFMADD231PS  Z3, Z4, Z1
-	VBROADCASTSS (R9)(BX*2), Z4
+	VBROADCASTSS (R10)(DX*2), Z4
 	VFMADD231PS  Z3, Z4, Z2
-	ADDQ         SI, R9
-	ADDQ         DI, CX
-	DECQ         R8
+	ADDQ         DI, R10
+	ADDQ         R8, BX
+	DECQ         R9
 	JNZ          loop
-	MOVQ         ci+64(FP), R8
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, K1, (CX)
-	IMUL3Q       $+3, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+3, CX, CX
-	ADDQ         CX, DX
-	DECQ         R10
-	JNZ          block
+	MOVQ         ci+72(FP), DI
+	MOVQ         CX, BX
+	VMOVUPS      Z0, K1, (BX)
+	ADDQ         DI, BX
+	VMOVUPS      Z1, K1, (BX)
+	ADDQ         DI, BX
+	VMOVUPS      Z2, K1, (BX)
+	IMUL3Q       $+3, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+3, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x3x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x3x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x3x32(SB), NOSPLIT, $8-84
+TEXT ·tile512x3x32(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	KMOVW   AX, K2
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	MOVQ    al+32(FP), SI
-	MOVQ    bl+48(FP), DI
-	MOVQ    blocks+8(FP), R10
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), BX
+	MOVQ      al+32(FP), DI
+	MOVQ      bl+48(FP), R8
+	MOVQ      add+80(FP), R9
+	TESTQ     R9, R9
 	JZ        zero
-	MOVQ      ci+64(FP), R8
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z 64(CX), K2, Z1
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z2
-	VMOVUPS.Z 64(CX), K2, Z3
-	ADDQ      R8, CX
-	VMOVUPS.Z (CX), K1, Z4
-	VMOVUPS.Z 64(CX), K2, Z5
+	MOVQ      ci+72(FP), R10
+	MOVQ      CX, R9
+	VMOVUPS.Z (R9), K1, Z0
+	VMOVUPS.Z 64(R9), K2, Z1
+	ADDQ      R10, R9
+	VMOVUPS.Z (R9), K1, Z2
+	VMOVUPS.Z 64(R9), K2, Z3
+	ADDQ      R10, R9
+	VMOVUPS.Z (R9), K1, Z4
+	VMOVUPS.Z 64(R9), K2, Z5
 	JMP       start
 
 zero:
@@ -413,90 +633,90 @@ zero:
 	VXORPS     X3, X3, X3
 	VXORPS     X4, X4, X4
 	VXORPS     X5, X5, X5
-	MOVQ       ci+64(FP), R8
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R8, CX
-	PREFETCHT0 (CX)
-	ADDQ       R8, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R10
+	MOVQ       CX, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R8
-	MOVQ AX, R9
+	MOVQ k+0(FP), R9
+	MOVQ AX, R10
 
 loop:
-	PREFETCHT0   8192(CX)
-	PREFETCHT0   8256(CX)
-	VMOVUPS.Z    (CX), K1, Z6
-	VMOVUPS.Z    64(CX), K2, Z7
-	VBROADCASTSS (R9), Z8
+	PREFETCHT0   4096(BX)
+	PREFETCHT0   4160(BX)
+	VMOVUPS.Z    (BX), K1, Z6
+	VMOVUPS.Z    64(BX), K2, Z7
+	VBROADCASTSS (R10), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS (R9)(BX*1), Z8
+	VBROADCASTSS (R10)(DX*1), Z8
 	VFMADD231PS  Z6, Z8, Z2
 	VFMADD231PS  Z7, Z8, Z3
-	VBROADCASTSS (R9)(BX*2), Z8
+	VBROADCASTSS (R10)(DX*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
-	ADDQ         SI, R9
-	ADDQ         DI, CX
-	DECQ         R8
+	ADDQ         DI, R10
+	ADDQ         R8, BX
+	DECQ         R9
 	JNZ          loop
-	MOVQ         ci+64(FP), R8
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	IMUL3Q       $+3, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+3, CX, CX
-	ADDQ         CX, DX
-	DECQ         R10
-	JNZ          block
+	MOVQ         ci+72(FP), DI
+	MOVQ         CX, BX
+	VMOVUPS      Z0, K1, (BX)
+	VMOVUPS      Z1, K2, 64(BX)
+	ADDQ         DI, BX
+	VMOVUPS      Z2, K1, (BX)
+	VMOVUPS      Z3, K2, 64(BX)
+	ADDQ         DI, BX
+	VMOVUPS      Z4, K1, (BX)
+	VMOVUPS      Z5, K2, 64(BX)
+	IMUL3Q       $+3, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+3, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x4x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x4x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x4x16(SB), NOSPLIT, $8-84
+TEXT ·tile512x4x16(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	MOVQ    al+32(FP), DI
-	MOVQ    bl+48(FP), R8
-	MOVQ    blocks+8(FP), R11
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    tiles+8(FP), DI
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), SI
+	MOVQ      al+32(FP), R8
+	MOVQ      bl+48(FP), R9
+	MOVQ      add+80(FP), R10
+	TESTQ     R10, R10
 	JZ        zero
-	MOVQ      ci+64(FP), R9
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      R9, CX
-	VMOVUPS.Z (CX), K1, Z1
-	ADDQ      R9, CX
-	VMOVUPS.Z (CX), K1, Z2
-	ADDQ      R9, CX
-	VMOVUPS.Z (CX), K1, Z3
+	MOVQ      ci+72(FP), R11
+	MOVQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z3
 	JMP       start
 
 zero:
@@ -504,94 +724,94 @@ zero:
 	VXORPS     X1, X1, X1
 	VXORPS     X2, X2, X2
 	VXORPS     X3, X3, X3
-	MOVQ       ci+64(FP), R9
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R11
+	MOVQ       CX, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R9
-	MOVQ AX, R10
+	MOVQ k+0(FP), R10
+	MOVQ AX, R11
 
 loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS.Z    (CX), K1, Z4
-	VBROADCASTSS (R10), Z5
+	PREFETCHT0   4096(SI)
+	VMOVUPS.Z    (SI), K1, Z4
+	VBROADCASTSS (R11), Z5
 	VFMADD231PS  Z4, Z5, Z0
-	VBROADCASTSS (R10)(BX*1), Z5
+	VBROADCASTSS (R11)(DX*1), Z5
 	VFMADD231PS  Z4, Z5, Z1
-	VBROADCASTSS (R10)(BX*2), Z5
+	VBROADCASTSS (R11)(DX*2), Z5
 	VFMADD231PS  Z4, Z5, Z2
-	VBROADCASTSS (R10)(SI*1), Z5
+	VBROADCASTSS (R11)(BX*1), Z5
 	VFMADD231PS  Z4, Z5, Z3
-	ADDQ         DI, R10
-	ADDQ         R8, CX
-	DECQ         R9
+	ADDQ         R8, R11
+	ADDQ         R9, SI
+	DECQ         R10
 	JNZ          loop
-	MOVQ         ci+64(FP), R9
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R9, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R9, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R9, CX
-	VMOVUPS      Z3, K1, (CX)
-	IMUL3Q       $+4, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+4, CX, CX
-	ADDQ         CX, DX
-	DECQ         R11
-	JNZ          block
+	MOVQ         ci+72(FP), R8
+	MOVQ         CX, SI
+	VMOVUPS      Z0, K1, (SI)
+	ADDQ         R8, SI
+	VMOVUPS      Z1, K1, (SI)
+	ADDQ         R8, SI
+	VMOVUPS      Z2, K1, (SI)
+	ADDQ         R8, SI
+	VMOVUPS      Z3, K1, (SI)
+	IMUL3Q       $+4, DX, SI
+	ADDQ         SI, AX
+	MOVQ         ci+72(FP), SI
+	IMUL3Q       $+4, SI, SI
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x4x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x4x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x4x32(SB), NOSPLIT, $8-84
+TEXT ·tile512x4x32(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	KMOVW   AX, K2
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	MOVQ    al+32(FP), DI
-	MOVQ    bl+48(FP), R8
-	MOVQ    blocks+8(FP), R11
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    tiles+8(FP), DI
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), SI
+	MOVQ      al+32(FP), R8
+	MOVQ      bl+48(FP), R9
+	MOVQ      add+80(FP), R10
+	TESTQ     R10, R10
 	JZ        zero
-	MOVQ      ci+64(FP), R9
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z 64(CX), K2, Z1
-	ADDQ      R9, CX
-	VMOVUPS.Z (CX), K1, Z2
-	VMOVUPS.Z 64(CX), K2, Z3
-	ADDQ      R9, CX
-	VMOVUPS.Z (CX), K1, Z4
-	VMOVUPS.Z 64(CX), K2, Z5
-	ADDQ      R9, CX
-	VMOVUPS.Z (CX), K1, Z6
-	VMOVUPS.Z 64(CX), K2, Z7
+	MOVQ      ci+72(FP), R11
+	MOVQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z0
+	VMOVUPS.Z 64(R10), K2, Z1
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z2
+	VMOVUPS.Z 64(R10), K2, Z3
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z4
+	VMOVUPS.Z 64(R10), K2, Z5
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z6
+	VMOVUPS.Z 64(R10), K2, Z7
 	JMP       start
 
 zero:
@@ -603,100 +823,100 @@ zero:
 	VXORPS     X5, X5, X5
 	VXORPS     X6, X6, X6
 	VXORPS     X7, X7, X7
-	MOVQ       ci+64(FP), R9
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R11
+	MOVQ       CX, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R9
-	MOVQ AX, R10
+	MOVQ k+0(FP), R10
+	MOVQ AX, R11
 
 loop:
-	PREFETCHT0   8192(CX)
-	PREFETCHT0   8256(CX)
-	VMOVUPS.Z    (CX), K1, Z8
-	VMOVUPS.Z    64(CX), K2, Z9
-	VBROADCASTSS (R10), Z10
+	PREFETCHT0   4096(SI)
+	PREFETCHT0   4160(SI)
+	VMOVUPS.Z    (SI), K1, Z8
+	VMOVUPS.Z    64(SI), K2, Z9
+	VBROADCASTSS (R11), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS (R10)(BX*1), Z10
+	VBROADCASTSS (R11)(DX*1), Z10
 	VFMADD231PS  Z8, Z10, Z2
 	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS (R10)(BX*2), Z10
+	VBROADCASTSS (R11)(DX*2), Z10
 	VFMADD231PS  Z8, Z10, Z4
 	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS (R10)(SI*1), Z10
+	VBROADCASTSS (R11)(BX*1), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         DI, R10
-	ADDQ         R8, CX
-	DECQ         R9
+	ADDQ         R8, R11
+	ADDQ         R9, SI
+	DECQ         R10
 	JNZ          loop
-	MOVQ         ci+64(FP), R9
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         R9, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         R9, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         R9, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	IMUL3Q       $+4, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+4, CX, CX
-	ADDQ         CX, DX
-	DECQ         R11
-	JNZ          block
+	MOVQ         ci+72(FP), R8
+	MOVQ         CX, SI
+	VMOVUPS      Z0, K1, (SI)
+	VMOVUPS      Z1, K2, 64(SI)
+	ADDQ         R8, SI
+	VMOVUPS      Z2, K1, (SI)
+	VMOVUPS      Z3, K2, 64(SI)
+	ADDQ         R8, SI
+	VMOVUPS      Z4, K1, (SI)
+	VMOVUPS      Z5, K2, 64(SI)
+	ADDQ         R8, SI
+	VMOVUPS      Z6, K1, (SI)
+	VMOVUPS      Z7, K2, 64(SI)
+	IMUL3Q       $+4, DX, SI
+	ADDQ         SI, AX
+	MOVQ         ci+72(FP), SI
+	IMUL3Q       $+4, SI, SI
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x5x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x5x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x5x16(SB), NOSPLIT, $8-84
+TEXT ·tile512x5x16(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	MOVQ    al+32(FP), DI
-	MOVQ    bl+48(FP), R8
-	MOVQ    blocks+8(FP), R11
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    tiles+8(FP), DI
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), SI
+	MOVQ      al+32(FP), R8
+	MOVQ      bl+48(FP), R9
+	MOVQ      add+80(FP), R10
+	TESTQ     R10, R10
 	JZ        zero
-	MOVQ      ci+64(FP), R9
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      R9, CX
-	VMOVUPS.Z (CX), K1, Z1
-	ADDQ      R9, CX
-	VMOVUPS.Z (CX), K1, Z2
-	ADDQ      R9, CX
-	VMOVUPS.Z (CX), K1, Z3
-	ADDQ      R9, CX
-	VMOVUPS.Z (CX), K1, Z4
+	MOVQ      ci+72(FP), R11
+	MOVQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z4
 	JMP       start
 
 zero:
@@ -705,103 +925,103 @@ zero:
 	VXORPS     X2, X2, X2
 	VXORPS     X3, X3, X3
 	VXORPS     X4, X4, X4
-	MOVQ       ci+64(FP), R9
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R11
+	MOVQ       CX, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R9
-	MOVQ AX, R10
+	MOVQ k+0(FP), R10
+	MOVQ AX, R11
 
 loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS.Z    (CX), K1, Z5
-	VBROADCASTSS (R10), Z6
+	PREFETCHT0   8192(SI)
+	VMOVUPS.Z    (SI), K1, Z5
+	VBROADCASTSS (R11), Z6
 	VFMADD231PS  Z5, Z6, Z0
-	VBROADCASTSS (R10)(BX*1), Z6
+	VBROADCASTSS (R11)(DX*1), Z6
 	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS (R10)(BX*2), Z6
+	VBROADCASTSS (R11)(DX*2), Z6
 	VFMADD231PS  Z5, Z6, Z2
-	VBROADCASTSS (R10)(SI*1), Z6
+	VBROADCASTSS (R11)(BX*1), Z6
 	VFMADD231PS  Z5, Z6, Z3
-	VBROADCASTSS (R10)(BX*4), Z6
+	VBROADCASTSS (R11)(DX*4), Z6
 	VFMADD231PS  Z5, Z6, Z4
-	ADDQ         DI, R10
-	ADDQ         R8, CX
-	DECQ         R9
+	ADDQ         R8, R11
+	ADDQ         R9, SI
+	DECQ         R10
 	JNZ          loop
-	MOVQ         ci+64(FP), R9
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R9, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R9, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R9, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R9, CX
-	VMOVUPS      Z4, K1, (CX)
-	IMUL3Q       $+5, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+5, CX, CX
-	ADDQ         CX, DX
-	DECQ         R11
-	JNZ          block
+	MOVQ         ci+72(FP), R8
+	MOVQ         CX, SI
+	VMOVUPS      Z0, K1, (SI)
+	ADDQ         R8, SI
+	VMOVUPS      Z1, K1, (SI)
+	ADDQ         R8, SI
+	VMOVUPS      Z2, K1, (SI)
+	ADDQ         R8, SI
+	VMOVUPS      Z3, K1, (SI)
+	ADDQ         R8, SI
+	VMOVUPS      Z4, K1, (SI)
+	IMUL3Q       $+5, DX, SI
+	ADDQ         SI, AX
+	MOVQ         ci+72(FP), SI
+	IMUL3Q       $+5, SI, SI
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x5x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x5x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x5x32(SB), NOSPLIT, $8-84
+TEXT ·tile512x5x32(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	KMOVW   AX, K2
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	MOVQ    al+32(FP), DI
-	MOVQ    bl+48(FP), R8
-	MOVQ    blocks+8(FP), R11
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    tiles+8(FP), DI
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), SI
+	MOVQ      al+32(FP), R8
+	MOVQ      bl+48(FP), R9
+	MOVQ      add+80(FP), R10
+	TESTQ     R10, R10
 	JZ        zero
-	MOVQ      ci+64(FP), R9
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z 64(CX), K2, Z1
-	ADDQ      R9, CX
-	VMOVUPS.Z (CX), K1, Z2
-	VMOVUPS.Z 64(CX), K2, Z3
-	ADDQ      R9, CX
-	VMOVUPS.Z (CX), K1, Z4
-	VMOVUPS.Z 64(CX), K2, Z5
-	ADDQ      R9, CX
-	VMOVUPS.Z (CX), K1, Z6
-	VMOVUPS.Z 64(CX), K2, Z7
-	ADDQ      R9, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VMOVUPS.Z 64(CX), K2, Z9
+	MOVQ      ci+72(FP), R11
+	MOVQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z0
+	VMOVUPS.Z 64(R10), K2, Z1
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z2
+	VMOVUPS.Z 64(R10), K2, Z3
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z4
+	VMOVUPS.Z 64(R10), K2, Z5
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z6
+	VMOVUPS.Z 64(R10), K2, Z7
+	ADDQ      R11, R10
+	VMOVUPS.Z (R10), K1, Z8
+	VMOVUPS.Z 64(R10), K2, Z9
 	JMP       start
 
 zero:
@@ -815,111 +1035,111 @@ zero:
 	VXORPS     X7, X7, X7
 	VXORPS     X8, X8, X8
 	VXORPS     X9, X9, X9
-	MOVQ       ci+64(FP), R9
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R11
+	MOVQ       CX, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R9
-	MOVQ AX, R10
+	MOVQ k+0(FP), R10
+	MOVQ AX, R11
 
 loop:
-	PREFETCHT0   8192(CX)
-	PREFETCHT0   8256(CX)
-	VMOVUPS.Z    (CX), K1, Z10
-	VMOVUPS.Z    64(CX), K2, Z11
-	VBROADCASTSS (R10), Z12
+	PREFETCHT0   8192(SI)
+	PREFETCHT0   8256(SI)
+	VMOVUPS.Z    (SI), K1, Z10
+	VMOVUPS.Z    64(SI), K2, Z11
+	VBROADCASTSS (R11), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS (R10)(BX*1), Z12
+	VBROADCASTSS (R11)(DX*1), Z12
 	VFMADD231PS  Z10, Z12, Z2
 	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS (R10)(BX*2), Z12
+	VBROADCASTSS (R11)(DX*2), Z12
 	VFMADD231PS  Z10, Z12, Z4
 	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS (R10)(SI*1), Z12
+	VBROADCASTSS (R11)(BX*1), Z12
 	VFMADD231PS  Z10, Z12, Z6
 	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS (R10)(BX*4), Z12
+	VBROADCASTSS (R11)(DX*4), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
-	ADDQ         DI, R10
-	ADDQ         R8, CX
-	DECQ         R9
+	ADDQ         R8, R11
+	ADDQ         R9, SI
+	DECQ         R10
 	JNZ          loop
-	MOVQ         ci+64(FP), R9
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         R9, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         R9, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         R9, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         R9, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	IMUL3Q       $+5, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+5, CX, CX
-	ADDQ         CX, DX
-	DECQ         R11
-	JNZ          block
+	MOVQ         ci+72(FP), R8
+	MOVQ         CX, SI
+	VMOVUPS      Z0, K1, (SI)
+	VMOVUPS      Z1, K2, 64(SI)
+	ADDQ         R8, SI
+	VMOVUPS      Z2, K1, (SI)
+	VMOVUPS      Z3, K2, 64(SI)
+	ADDQ         R8, SI
+	VMOVUPS      Z4, K1, (SI)
+	VMOVUPS      Z5, K2, 64(SI)
+	ADDQ         R8, SI
+	VMOVUPS      Z6, K1, (SI)
+	VMOVUPS      Z7, K2, 64(SI)
+	ADDQ         R8, SI
+	VMOVUPS      Z8, K1, (SI)
+	VMOVUPS      Z9, K2, 64(SI)
+	IMUL3Q       $+5, DX, SI
+	ADDQ         SI, AX
+	MOVQ         ci+72(FP), SI
+	IMUL3Q       $+5, SI, SI
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x6x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x6x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x6x16(SB), NOSPLIT, $8-84
+TEXT ·tile512x6x16(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	MOVQ    al+32(FP), R8
-	MOVQ    bl+48(FP), R9
-	MOVQ    blocks+8(FP), R12
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	MOVQ    tiles+8(FP), R8
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), DI
+	MOVQ      al+32(FP), R9
+	MOVQ      bl+48(FP), R10
+	MOVQ      add+80(FP), R11
+	TESTQ     R11, R11
 	JZ        zero
-	MOVQ      ci+64(FP), R10
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z1
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z2
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z3
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z4
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z5
+	MOVQ      ci+72(FP), R12
+	MOVQ      CX, R11
+	VMOVUPS.Z (R11), K1, Z0
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z1
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z2
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z3
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z4
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z5
 	JMP       start
 
 zero:
@@ -929,113 +1149,113 @@ zero:
 	VXORPS     X3, X3, X3
 	VXORPS     X4, X4, X4
 	VXORPS     X5, X5, X5
-	MOVQ       ci+64(FP), R10
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R12
+	MOVQ       CX, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R10
-	MOVQ AX, R11
+	MOVQ k+0(FP), R11
+	MOVQ AX, R12
 
 loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS.Z    (CX), K1, Z6
-	VBROADCASTSS (R11), Z7
+	PREFETCHT0   8192(DI)
+	VMOVUPS.Z    (DI), K1, Z6
+	VBROADCASTSS (R12), Z7
 	VFMADD231PS  Z6, Z7, Z0
-	VBROADCASTSS (R11)(BX*1), Z7
+	VBROADCASTSS (R12)(DX*1), Z7
 	VFMADD231PS  Z6, Z7, Z1
-	VBROADCASTSS (R11)(BX*2), Z7
+	VBROADCASTSS (R12)(DX*2), Z7
 	VFMADD231PS  Z6, Z7, Z2
-	VBROADCASTSS (R11)(SI*1), Z7
+	VBROADCASTSS (R12)(BX*1), Z7
 	VFMADD231PS  Z6, Z7, Z3
-	VBROADCASTSS (R11)(BX*4), Z7
+	VBROADCASTSS (R12)(DX*4), Z7
 	VFMADD231PS  Z6, Z7, Z4
-	VBROADCASTSS (R11)(DI*1), Z7
+	VBROADCASTSS (R12)(SI*1), Z7
 	VFMADD231PS  Z6, Z7, Z5
-	ADDQ         R8, R11
-	ADDQ         R9, CX
-	DECQ         R10
+	ADDQ         R9, R12
+	ADDQ         R10, DI
+	DECQ         R11
 	JNZ          loop
-	MOVQ         ci+64(FP), R10
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z5, K1, (CX)
-	IMUL3Q       $+6, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+6, CX, CX
-	ADDQ         CX, DX
-	DECQ         R12
-	JNZ          block
+	MOVQ         ci+72(FP), R9
+	MOVQ         CX, DI
+	VMOVUPS      Z0, K1, (DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z1, K1, (DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z2, K1, (DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z3, K1, (DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z4, K1, (DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z5, K1, (DI)
+	IMUL3Q       $+6, DX, DI
+	ADDQ         DI, AX
+	MOVQ         ci+72(FP), DI
+	IMUL3Q       $+6, DI, DI
+	ADDQ         DI, CX
+	DECQ         R8
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x6x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x6x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x6x32(SB), NOSPLIT, $8-84
+TEXT ·tile512x6x32(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	KMOVW   AX, K2
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	MOVQ    al+32(FP), R8
-	MOVQ    bl+48(FP), R9
-	MOVQ    blocks+8(FP), R12
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	MOVQ    tiles+8(FP), R8
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), DI
+	MOVQ      al+32(FP), R9
+	MOVQ      bl+48(FP), R10
+	MOVQ      add+80(FP), R11
+	TESTQ     R11, R11
 	JZ        zero
-	MOVQ      ci+64(FP), R10
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z 64(CX), K2, Z1
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z2
-	VMOVUPS.Z 64(CX), K2, Z3
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z4
-	VMOVUPS.Z 64(CX), K2, Z5
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z6
-	VMOVUPS.Z 64(CX), K2, Z7
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VMOVUPS.Z 64(CX), K2, Z9
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z10
-	VMOVUPS.Z 64(CX), K2, Z11
+	MOVQ      ci+72(FP), R12
+	MOVQ      CX, R11
+	VMOVUPS.Z (R11), K1, Z0
+	VMOVUPS.Z 64(R11), K2, Z1
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z2
+	VMOVUPS.Z 64(R11), K2, Z3
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z4
+	VMOVUPS.Z 64(R11), K2, Z5
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z6
+	VMOVUPS.Z 64(R11), K2, Z7
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z8
+	VMOVUPS.Z 64(R11), K2, Z9
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z10
+	VMOVUPS.Z 64(R11), K2, Z11
 	JMP       start
 
 zero:
@@ -1051,121 +1271,121 @@ zero:
 	VXORPS     X9, X9, X9
 	VXORPS     X10, X10, X10
 	VXORPS     X11, X11, X11
-	MOVQ       ci+64(FP), R10
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R12
+	MOVQ       CX, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R10
-	MOVQ AX, R11
+	MOVQ k+0(FP), R11
+	MOVQ AX, R12
 
 loop:
-	PREFETCHT0   8192(CX)
-	PREFETCHT0   8256(CX)
-	VMOVUPS.Z    (CX), K1, Z12
-	VMOVUPS.Z    64(CX), K2, Z13
-	VBROADCASTSS (R11), Z14
+	PREFETCHT0   8192(DI)
+	PREFETCHT0   8256(DI)
+	VMOVUPS.Z    (DI), K1, Z12
+	VMOVUPS.Z    64(DI), K2, Z13
+	VBROADCASTSS (R12), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS (R11)(BX*1), Z14
+	VBROADCASTSS (R12)(DX*1), Z14
 	VFMADD231PS  Z12, Z14, Z2
 	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS (R11)(BX*2), Z14
+	VBROADCASTSS (R12)(DX*2), Z14
 	VFMADD231PS  Z12, Z14, Z4
 	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS (R11)(SI*1), Z14
+	VBROADCASTSS (R12)(BX*1), Z14
 	VFMADD231PS  Z12, Z14, Z6
 	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS (R11)(BX*4), Z14
+	VBROADCASTSS (R12)(DX*4), Z14
 	VFMADD231PS  Z12, Z14, Z8
 	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS (R11)(DI*1), Z14
+	VBROADCASTSS (R12)(SI*1), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
-	ADDQ         R8, R11
-	ADDQ         R9, CX
-	DECQ         R10
+	ADDQ         R9, R12
+	ADDQ         R10, DI
+	DECQ         R11
 	JNZ          loop
-	MOVQ         ci+64(FP), R10
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	IMUL3Q       $+6, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+6, CX, CX
-	ADDQ         CX, DX
-	DECQ         R12
-	JNZ          block
+	MOVQ         ci+72(FP), R9
+	MOVQ         CX, DI
+	VMOVUPS      Z0, K1, (DI)
+	VMOVUPS      Z1, K2, 64(DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z2, K1, (DI)
+	VMOVUPS      Z3, K2, 64(DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z4, K1, (DI)
+	VMOVUPS      Z5, K2, 64(DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z6, K1, (DI)
+	VMOVUPS      Z7, K2, 64(DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z8, K1, (DI)
+	VMOVUPS      Z9, K2, 64(DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z10, K1, (DI)
+	VMOVUPS      Z11, K2, 64(DI)
+	IMUL3Q       $+6, DX, DI
+	ADDQ         DI, AX
+	MOVQ         ci+72(FP), DI
+	IMUL3Q       $+6, DI, DI
+	ADDQ         DI, CX
+	DECQ         R8
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x7x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x7x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x7x16(SB), NOSPLIT, $8-84
+TEXT ·tile512x7x16(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	MOVQ    al+32(FP), R8
-	MOVQ    bl+48(FP), R9
-	MOVQ    blocks+8(FP), R12
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	MOVQ    tiles+8(FP), R8
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), DI
+	MOVQ      al+32(FP), R9
+	MOVQ      bl+48(FP), R10
+	MOVQ      add+80(FP), R11
+	TESTQ     R11, R11
 	JZ        zero
-	MOVQ      ci+64(FP), R10
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z1
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z2
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z3
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z4
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z5
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z6
+	MOVQ      ci+72(FP), R12
+	MOVQ      CX, R11
+	VMOVUPS.Z (R11), K1, Z0
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z1
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z2
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z3
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z4
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z5
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z6
 	JMP       start
 
 zero:
@@ -1176,122 +1396,122 @@ zero:
 	VXORPS     X4, X4, X4
 	VXORPS     X5, X5, X5
 	VXORPS     X6, X6, X6
-	MOVQ       ci+64(FP), R10
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R12
+	MOVQ       CX, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R10
-	MOVQ AX, R11
+	MOVQ k+0(FP), R11
+	MOVQ AX, R12
 
 loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS.Z    (CX), K1, Z7
-	VBROADCASTSS (R11), Z8
+	PREFETCHT0   8192(DI)
+	VMOVUPS.Z    (DI), K1, Z7
+	VBROADCASTSS (R12), Z8
 	VFMADD231PS  Z7, Z8, Z0
-	VBROADCASTSS (R11)(BX*1), Z8
+	VBROADCASTSS (R12)(DX*1), Z8
 	VFMADD231PS  Z7, Z8, Z1
-	VBROADCASTSS (R11)(BX*2), Z8
+	VBROADCASTSS (R12)(DX*2), Z8
 	VFMADD231PS  Z7, Z8, Z2
-	VBROADCASTSS (R11)(SI*1), Z8
+	VBROADCASTSS (R12)(BX*1), Z8
 	VFMADD231PS  Z7, Z8, Z3
-	VBROADCASTSS (R11)(BX*4), Z8
+	VBROADCASTSS (R12)(DX*4), Z8
 	VFMADD231PS  Z7, Z8, Z4
-	VBROADCASTSS (R11)(DI*1), Z8
+	VBROADCASTSS (R12)(SI*1), Z8
 	VFMADD231PS  Z7, Z8, Z5
-	VBROADCASTSS (R11)(SI*2), Z8
+	VBROADCASTSS (R12)(BX*2), Z8
 	VFMADD231PS  Z7, Z8, Z6
-	ADDQ         R8, R11
-	ADDQ         R9, CX
-	DECQ         R10
+	ADDQ         R9, R12
+	ADDQ         R10, DI
+	DECQ         R11
 	JNZ          loop
-	MOVQ         ci+64(FP), R10
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z6, K1, (CX)
-	IMUL3Q       $+7, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+7, CX, CX
-	ADDQ         CX, DX
-	DECQ         R12
-	JNZ          block
+	MOVQ         ci+72(FP), R9
+	MOVQ         CX, DI
+	VMOVUPS      Z0, K1, (DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z1, K1, (DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z2, K1, (DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z3, K1, (DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z4, K1, (DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z5, K1, (DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z6, K1, (DI)
+	IMUL3Q       $+7, DX, DI
+	ADDQ         DI, AX
+	MOVQ         ci+72(FP), DI
+	IMUL3Q       $+7, DI, DI
+	ADDQ         DI, CX
+	DECQ         R8
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x7x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x7x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x7x32(SB), NOSPLIT, $8-84
+TEXT ·tile512x7x32(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	KMOVW   AX, K2
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	MOVQ    al+32(FP), R8
-	MOVQ    bl+48(FP), R9
-	MOVQ    blocks+8(FP), R12
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	MOVQ    tiles+8(FP), R8
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), DI
+	MOVQ      al+32(FP), R9
+	MOVQ      bl+48(FP), R10
+	MOVQ      add+80(FP), R11
+	TESTQ     R11, R11
 	JZ        zero
-	MOVQ      ci+64(FP), R10
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z 64(CX), K2, Z1
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z2
-	VMOVUPS.Z 64(CX), K2, Z3
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z4
-	VMOVUPS.Z 64(CX), K2, Z5
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z6
-	VMOVUPS.Z 64(CX), K2, Z7
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VMOVUPS.Z 64(CX), K2, Z9
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z10
-	VMOVUPS.Z 64(CX), K2, Z11
-	ADDQ      R10, CX
-	VMOVUPS.Z (CX), K1, Z12
-	VMOVUPS.Z 64(CX), K2, Z13
+	MOVQ      ci+72(FP), R12
+	MOVQ      CX, R11
+	VMOVUPS.Z (R11), K1, Z0
+	VMOVUPS.Z 64(R11), K2, Z1
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z2
+	VMOVUPS.Z 64(R11), K2, Z3
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z4
+	VMOVUPS.Z 64(R11), K2, Z5
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z6
+	VMOVUPS.Z 64(R11), K2, Z7
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z8
+	VMOVUPS.Z 64(R11), K2, Z9
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z10
+	VMOVUPS.Z 64(R11), K2, Z11
+	ADDQ      R12, R11
+	VMOVUPS.Z (R11), K1, Z12
+	VMOVUPS.Z 64(R11), K2, Z13
 	JMP       start
 
 zero:
@@ -1309,132 +1529,132 @@ zero:
 	VXORPS     X11, X11, X11
 	VXORPS     X12, X12, X12
 	VXORPS     X13, X13, X13
-	MOVQ       ci+64(FP), R10
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R12
+	MOVQ       CX, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R10
-	MOVQ AX, R11
+	MOVQ k+0(FP), R11
+	MOVQ AX, R12
 
 loop:
-	PREFETCHT0   8192(CX)
-	PREFETCHT0   8256(CX)
-	VMOVUPS.Z    (CX), K1, Z14
-	VMOVUPS.Z    64(CX), K2, Z15
-	VBROADCASTSS (R11), Z16
+	PREFETCHT0   8192(DI)
+	PREFETCHT0   8256(DI)
+	VMOVUPS.Z    (DI), K1, Z14
+	VMOVUPS.Z    64(DI), K2, Z15
+	VBROADCASTSS (R12), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
-	VBROADCASTSS (R11)(BX*1), Z16
+	VBROADCASTSS (R12)(DX*1), Z16
 	VFMADD231PS  Z14, Z16, Z2
 	VFMADD231PS  Z15, Z16, Z3
-	VBROADCASTSS (R11)(BX*2), Z16
+	VBROADCASTSS (R12)(DX*2), Z16
 	VFMADD231PS  Z14, Z16, Z4
 	VFMADD231PS  Z15, Z16, Z5
-	VBROADCASTSS (R11)(SI*1), Z16
+	VBROADCASTSS (R12)(BX*1), Z16
 	VFMADD231PS  Z14, Z16, Z6
 	VFMADD231PS  Z15, Z16, Z7
-	VBROADCASTSS (R11)(BX*4), Z16
+	VBROADCASTSS (R12)(DX*4), Z16
 	VFMADD231PS  Z14, Z16, Z8
 	VFMADD231PS  Z15, Z16, Z9
-	VBROADCASTSS (R11)(DI*1), Z16
+	VBROADCASTSS (R12)(SI*1), Z16
 	VFMADD231PS  Z14, Z16, Z10
 	VFMADD231PS  Z15, Z16, Z11
-	VBROADCASTSS (R11)(SI*2), Z16
+	VBROADCASTSS (R12)(BX*2), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
-	ADDQ         R8, R11
-	ADDQ         R9, CX
-	DECQ         R10
+	ADDQ         R9, R12
+	ADDQ         R10, DI
+	DECQ         R11
 	JNZ          loop
-	MOVQ         ci+64(FP), R10
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         R10, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	IMUL3Q       $+7, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+7, CX, CX
-	ADDQ         CX, DX
-	DECQ         R12
-	JNZ          block
+	MOVQ         ci+72(FP), R9
+	MOVQ         CX, DI
+	VMOVUPS      Z0, K1, (DI)
+	VMOVUPS      Z1, K2, 64(DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z2, K1, (DI)
+	VMOVUPS      Z3, K2, 64(DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z4, K1, (DI)
+	VMOVUPS      Z5, K2, 64(DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z6, K1, (DI)
+	VMOVUPS      Z7, K2, 64(DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z8, K1, (DI)
+	VMOVUPS      Z9, K2, 64(DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z10, K1, (DI)
+	VMOVUPS      Z11, K2, 64(DI)
+	ADDQ         R9, DI
+	VMOVUPS      Z12, K1, (DI)
+	VMOVUPS      Z13, K2, 64(DI)
+	IMUL3Q       $+7, DX, DI
+	ADDQ         DI, AX
+	MOVQ         ci+72(FP), DI
+	IMUL3Q       $+7, DI, DI
+	ADDQ         DI, CX
+	DECQ         R8
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x8x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x8x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x8x16(SB), NOSPLIT, $8-84
+TEXT ·tile512x8x16(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	LEAQ    (DI)(BX*2), R8
-	MOVQ    al+32(FP), R9
-	MOVQ    bl+48(FP), R10
-	MOVQ    blocks+8(FP), R13
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	LEAQ    (SI)(DX*2), DI
+	MOVQ    tiles+8(FP), R9
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), R8
+	MOVQ      al+32(FP), R10
+	MOVQ      bl+48(FP), R11
+	MOVQ      add+80(FP), R12
+	TESTQ     R12, R12
 	JZ        zero
-	MOVQ      ci+64(FP), R11
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z1
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z2
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z3
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z4
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z5
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z6
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z7
+	MOVQ      ci+72(FP), R13
+	MOVQ      CX, R12
+	VMOVUPS.Z (R12), K1, Z0
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z1
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z2
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z3
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z4
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z5
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z6
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z7
 	JMP       start
 
 zero:
@@ -1446,132 +1666,132 @@ zero:
 	VXORPS     X5, X5, X5
 	VXORPS     X6, X6, X6
 	VXORPS     X7, X7, X7
-	MOVQ       ci+64(FP), R11
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R13
+	MOVQ       CX, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R11
-	MOVQ AX, R12
+	MOVQ k+0(FP), R12
+	MOVQ AX, R13
 
 loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS.Z    (CX), K1, Z8
-	VBROADCASTSS (R12), Z9
+	PREFETCHT0   8192(R8)
+	VMOVUPS.Z    (R8), K1, Z8
+	VBROADCASTSS (R13), Z9
 	VFMADD231PS  Z8, Z9, Z0
-	VBROADCASTSS (R12)(BX*1), Z9
+	VBROADCASTSS (R13)(DX*1), Z9
 	VFMADD231PS  Z8, Z9, Z1
-	VBROADCASTSS (R12)(BX*2), Z9
+	VBROADCASTSS (R13)(DX*2), Z9
 	VFMADD231PS  Z8, Z9, Z2
-	VBROADCASTSS (R12)(SI*1), Z9
+	VBROADCASTSS (R13)(BX*1), Z9
 	VFMADD231PS  Z8, Z9, Z3
-	VBROADCASTSS (R12)(BX*4), Z9
+	VBROADCASTSS (R13)(DX*4), Z9
 	VFMADD231PS  Z8, Z9, Z4
-	VBROADCASTSS (R12)(DI*1), Z9
+	VBROADCASTSS (R13)(SI*1), Z9
 	VFMADD231PS  Z8, Z9, Z5
-	VBROADCASTSS (R12)(SI*2), Z9
+	VBROADCASTSS (R13)(BX*2), Z9
 	VFMADD231PS  Z8, Z9, Z6
-	VBROADCASTSS (R12)(R8*1), Z9
+	VBROADCASTSS (R13)(DI*1), Z9
 	VFMADD231PS  Z8, Z9, Z7
-	ADDQ         R9, R12
-	ADDQ         R10, CX
-	DECQ         R11
+	ADDQ         R10, R13
+	ADDQ         R11, R8
+	DECQ         R12
 	JNZ          loop
-	MOVQ         ci+64(FP), R11
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z7, K1, (CX)
-	IMUL3Q       $+8, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+8, CX, CX
-	ADDQ         CX, DX
-	DECQ         R13
-	JNZ          block
+	MOVQ         ci+72(FP), R10
+	MOVQ         CX, R8
+	VMOVUPS      Z0, K1, (R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z1, K1, (R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z2, K1, (R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z3, K1, (R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z4, K1, (R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z5, K1, (R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z6, K1, (R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z7, K1, (R8)
+	IMUL3Q       $+8, DX, R8
+	ADDQ         R8, AX
+	MOVQ         ci+72(FP), R8
+	IMUL3Q       $+8, R8, R8
+	ADDQ         R8, CX
+	DECQ         R9
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x8x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x8x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x8x32(SB), NOSPLIT, $8-84
+TEXT ·tile512x8x32(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	KMOVW   AX, K2
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	LEAQ    (DI)(BX*2), R8
-	MOVQ    al+32(FP), R9
-	MOVQ    bl+48(FP), R10
-	MOVQ    blocks+8(FP), R13
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	LEAQ    (SI)(DX*2), DI
+	MOVQ    tiles+8(FP), R9
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), R8
+	MOVQ      al+32(FP), R10
+	MOVQ      bl+48(FP), R11
+	MOVQ      add+80(FP), R12
+	TESTQ     R12, R12
 	JZ        zero
-	MOVQ      ci+64(FP), R11
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z 64(CX), K2, Z1
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z2
-	VMOVUPS.Z 64(CX), K2, Z3
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z4
-	VMOVUPS.Z 64(CX), K2, Z5
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z6
-	VMOVUPS.Z 64(CX), K2, Z7
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VMOVUPS.Z 64(CX), K2, Z9
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z10
-	VMOVUPS.Z 64(CX), K2, Z11
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z12
-	VMOVUPS.Z 64(CX), K2, Z13
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z14
-	VMOVUPS.Z 64(CX), K2, Z15
+	MOVQ      ci+72(FP), R13
+	MOVQ      CX, R12
+	VMOVUPS.Z (R12), K1, Z0
+	VMOVUPS.Z 64(R12), K2, Z1
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z2
+	VMOVUPS.Z 64(R12), K2, Z3
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z4
+	VMOVUPS.Z 64(R12), K2, Z5
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z6
+	VMOVUPS.Z 64(R12), K2, Z7
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z8
+	VMOVUPS.Z 64(R12), K2, Z9
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z10
+	VMOVUPS.Z 64(R12), K2, Z11
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z12
+	VMOVUPS.Z 64(R12), K2, Z13
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z14
+	VMOVUPS.Z 64(R12), K2, Z15
 	JMP       start
 
 zero:
@@ -1591,142 +1811,142 @@ zero:
 	VXORPS     X13, X13, X13
 	VXORPS     X14, X14, X14
 	VXORPS     X15, X15, X15
-	MOVQ       ci+64(FP), R11
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R13
+	MOVQ       CX, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R11
-	MOVQ AX, R12
+	MOVQ k+0(FP), R12
+	MOVQ AX, R13
 
 loop:
-	PREFETCHT0   8192(CX)
-	PREFETCHT0   8256(CX)
-	VMOVUPS.Z    (CX), K1, Z16
-	VMOVUPS.Z    64(CX), K2, Z17
-	VBROADCASTSS (R12), Z18
+	PREFETCHT0   8192(R8)
+	PREFETCHT0   8256(R8)
+	VMOVUPS.Z    (R8), K1, Z16
+	VMOVUPS.Z    64(R8), K2, Z17
+	VBROADCASTSS (R13), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS (R12)(BX*1), Z18
+	VBROADCASTSS (R13)(DX*1), Z18
 	VFMADD231PS  Z16, Z18, Z2
 	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS (R12)(BX*2), Z18
+	VBROADCASTSS (R13)(DX*2), Z18
 	VFMADD231PS  Z16, Z18, Z4
 	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS (R12)(SI*1), Z18
+	VBROADCASTSS (R13)(BX*1), Z18
 	VFMADD231PS  Z16, Z18, Z6
 	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS (R12)(BX*4), Z18
+	VBROADCASTSS (R13)(DX*4), Z18
 	VFMADD231PS  Z16, Z18, Z8
 	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS (R12)(DI*1), Z18
+	VBROADCASTSS (R13)(SI*1), Z18
 	VFMADD231PS  Z16, Z18, Z10
 	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS (R12)(SI*2), Z18
+	VBROADCASTSS (R13)(BX*2), Z18
 	VFMADD231PS  Z16, Z18, Z12
 	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS (R12)(R8*1), Z18
+	VBROADCASTSS (R13)(DI*1), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         R9, R12
-	ADDQ         R10, CX
-	DECQ         R11
+	ADDQ         R10, R13
+	ADDQ         R11, R8
+	DECQ         R12
 	JNZ          loop
-	MOVQ         ci+64(FP), R11
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	IMUL3Q       $+8, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+8, CX, CX
-	ADDQ         CX, DX
-	DECQ         R13
-	JNZ          block
+	MOVQ         ci+72(FP), R10
+	MOVQ         CX, R8
+	VMOVUPS      Z0, K1, (R8)
+	VMOVUPS      Z1, K2, 64(R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z2, K1, (R8)
+	VMOVUPS      Z3, K2, 64(R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z4, K1, (R8)
+	VMOVUPS      Z5, K2, 64(R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z6, K1, (R8)
+	VMOVUPS      Z7, K2, 64(R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z8, K1, (R8)
+	VMOVUPS      Z9, K2, 64(R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z10, K1, (R8)
+	VMOVUPS      Z11, K2, 64(R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z12, K1, (R8)
+	VMOVUPS      Z13, K2, 64(R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z14, K1, (R8)
+	VMOVUPS      Z15, K2, 64(R8)
+	IMUL3Q       $+8, DX, R8
+	ADDQ         R8, AX
+	MOVQ         ci+72(FP), R8
+	IMUL3Q       $+8, R8, R8
+	ADDQ         R8, CX
+	DECQ         R9
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x9x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x9x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x9x16(SB), NOSPLIT, $8-84
+TEXT ·tile512x9x16(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	LEAQ    (DI)(BX*2), R8
-	MOVQ    al+32(FP), R9
-	MOVQ    bl+48(FP), R10
-	MOVQ    blocks+8(FP), R13
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	LEAQ    (SI)(DX*2), DI
+	MOVQ    tiles+8(FP), R9
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), R8
+	MOVQ      al+32(FP), R10
+	MOVQ      bl+48(FP), R11
+	MOVQ      add+80(FP), R12
+	TESTQ     R12, R12
 	JZ        zero
-	MOVQ      ci+64(FP), R11
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z1
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z2
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z3
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z4
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z5
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z6
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z7
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z8
+	MOVQ      ci+72(FP), R13
+	MOVQ      CX, R12
+	VMOVUPS.Z (R12), K1, Z0
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z1
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z2
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z3
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z4
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z5
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z6
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z7
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z8
 	JMP       start
 
 zero:
@@ -1739,141 +1959,141 @@ zero:
 	VXORPS     X6, X6, X6
 	VXORPS     X7, X7, X7
 	VXORPS     X8, X8, X8
-	MOVQ       ci+64(FP), R11
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R13
+	MOVQ       CX, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R11
-	MOVQ AX, R12
+	MOVQ k+0(FP), R12
+	MOVQ AX, R13
 
 loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS.Z    (CX), K1, Z9
-	VBROADCASTSS (R12), Z10
+	PREFETCHT0   8192(R8)
+	VMOVUPS.Z    (R8), K1, Z9
+	VBROADCASTSS (R13), Z10
 	VFMADD231PS  Z9, Z10, Z0
-	VBROADCASTSS (R12)(BX*1), Z10
+	VBROADCASTSS (R13)(DX*1), Z10
 	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS (R12)(BX*2), Z10
+	VBROADCASTSS (R13)(DX*2), Z10
 	VFMADD231PS  Z9, Z10, Z2
-	VBROADCASTSS (R12)(SI*1), Z10
+	VBROADCASTSS (R13)(BX*1), Z10
 	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS (R12)(BX*4), Z10
+	VBROADCASTSS (R13)(DX*4), Z10
 	VFMADD231PS  Z9, Z10, Z4
-	VBROADCASTSS (R12)(DI*1), Z10
+	VBROADCASTSS (R13)(SI*1), Z10
 	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS (R12)(SI*2), Z10
+	VBROADCASTSS (R13)(BX*2), Z10
 	VFMADD231PS  Z9, Z10, Z6
-	VBROADCASTSS (R12)(R8*1), Z10
+	VBROADCASTSS (R13)(DI*1), Z10
 	VFMADD231PS  Z9, Z10, Z7
-	VBROADCASTSS (R12)(BX*8), Z10
+	VBROADCASTSS (R13)(DX*8), Z10
 	VFMADD231PS  Z9, Z10, Z8
-	ADDQ         R9, R12
-	ADDQ         R10, CX
-	DECQ         R11
+	ADDQ         R10, R13
+	ADDQ         R11, R8
+	DECQ         R12
 	JNZ          loop
-	MOVQ         ci+64(FP), R11
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z8, K1, (CX)
-	IMUL3Q       $+9, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+9, CX, CX
-	ADDQ         CX, DX
-	DECQ         R13
-	JNZ          block
+	MOVQ         ci+72(FP), R10
+	MOVQ         CX, R8
+	VMOVUPS      Z0, K1, (R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z1, K1, (R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z2, K1, (R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z3, K1, (R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z4, K1, (R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z5, K1, (R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z6, K1, (R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z7, K1, (R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z8, K1, (R8)
+	IMUL3Q       $+9, DX, R8
+	ADDQ         R8, AX
+	MOVQ         ci+72(FP), R8
+	IMUL3Q       $+9, R8, R8
+	ADDQ         R8, CX
+	DECQ         R9
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x9x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x9x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x9x32(SB), NOSPLIT, $8-84
+TEXT ·tile512x9x32(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	KMOVW   AX, K2
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	LEAQ    (DI)(BX*2), R8
-	MOVQ    al+32(FP), R9
-	MOVQ    bl+48(FP), R10
-	MOVQ    blocks+8(FP), R13
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	LEAQ    (SI)(DX*2), DI
+	MOVQ    tiles+8(FP), R9
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), R8
+	MOVQ      al+32(FP), R10
+	MOVQ      bl+48(FP), R11
+	MOVQ      add+80(FP), R12
+	TESTQ     R12, R12
 	JZ        zero
-	MOVQ      ci+64(FP), R11
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z 64(CX), K2, Z1
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z2
-	VMOVUPS.Z 64(CX), K2, Z3
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z4
-	VMOVUPS.Z 64(CX), K2, Z5
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z6
-	VMOVUPS.Z 64(CX), K2, Z7
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VMOVUPS.Z 64(CX), K2, Z9
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z10
-	VMOVUPS.Z 64(CX), K2, Z11
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z12
-	VMOVUPS.Z 64(CX), K2, Z13
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z14
-	VMOVUPS.Z 64(CX), K2, Z15
-	ADDQ      R11, CX
-	VMOVUPS.Z (CX), K1, Z16
-	VMOVUPS.Z 64(CX), K2, Z17
+	MOVQ      ci+72(FP), R13
+	MOVQ      CX, R12
+	VMOVUPS.Z (R12), K1, Z0
+	VMOVUPS.Z 64(R12), K2, Z1
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z2
+	VMOVUPS.Z 64(R12), K2, Z3
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z4
+	VMOVUPS.Z 64(R12), K2, Z5
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z6
+	VMOVUPS.Z 64(R12), K2, Z7
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z8
+	VMOVUPS.Z 64(R12), K2, Z9
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z10
+	VMOVUPS.Z 64(R12), K2, Z11
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z12
+	VMOVUPS.Z 64(R12), K2, Z13
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z14
+	VMOVUPS.Z 64(R12), K2, Z15
+	ADDQ      R13, R12
+	VMOVUPS.Z (R12), K1, Z16
+	VMOVUPS.Z 64(R12), K2, Z17
 	JMP       start
 
 zero:
@@ -1895,153 +2115,153 @@ zero:
 	VXORPS     X15, X15, X15
 	VXORPS     X16, X16, X16
 	VXORPS     X17, X17, X17
-	MOVQ       ci+64(FP), R11
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
-	ADDQ       R11, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R13
+	MOVQ       CX, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R11
-	MOVQ AX, R12
+	MOVQ k+0(FP), R12
+	MOVQ AX, R13
 
 loop:
-	PREFETCHT0   8192(CX)
-	PREFETCHT0   8256(CX)
-	VMOVUPS.Z    (CX), K1, Z18
-	VMOVUPS.Z    64(CX), K2, Z19
-	VBROADCASTSS (R12), Z20
+	PREFETCHT0   8192(R8)
+	PREFETCHT0   8256(R8)
+	VMOVUPS.Z    (R8), K1, Z18
+	VMOVUPS.Z    64(R8), K2, Z19
+	VBROADCASTSS (R13), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
-	VBROADCASTSS (R12)(BX*1), Z20
+	VBROADCASTSS (R13)(DX*1), Z20
 	VFMADD231PS  Z18, Z20, Z2
 	VFMADD231PS  Z19, Z20, Z3
-	VBROADCASTSS (R12)(BX*2), Z20
+	VBROADCASTSS (R13)(DX*2), Z20
 	VFMADD231PS  Z18, Z20, Z4
 	VFMADD231PS  Z19, Z20, Z5
-	VBROADCASTSS (R12)(SI*1), Z20
+	VBROADCASTSS (R13)(BX*1), Z20
 	VFMADD231PS  Z18, Z20, Z6
 	VFMADD231PS  Z19, Z20, Z7
-	VBROADCASTSS (R12)(BX*4), Z20
+	VBROADCASTSS (R13)(DX*4), Z20
 	VFMADD231PS  Z18, Z20, Z8
 	VFMADD231PS  Z19, Z20, Z9
-	VBROADCASTSS (R12)(DI*1), Z20
+	VBROADCASTSS (R13)(SI*1), Z20
 	VFMADD231PS  Z18, Z20, Z10
 	VFMADD231PS  Z19, Z20, Z11
-	VBROADCASTSS (R12)(SI*2), Z20
+	VBROADCASTSS (R13)(BX*2), Z20
 	VFMADD231PS  Z18, Z20, Z12
 	VFMADD231PS  Z19, Z20, Z13
-	VBROADCASTSS (R12)(R8*1), Z20
+	VBROADCASTSS (R13)(DI*1), Z20
 	VFMADD231PS  Z18, Z20, Z14
 	VFMADD231PS  Z19, Z20, Z15
-	VBROADCASTSS (R12)(BX*8), Z20
+	VBROADCASTSS (R13)(DX*8), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
-	ADDQ         R9, R12
-	ADDQ         R10, CX
-	DECQ         R11
+	ADDQ         R10, R13
+	ADDQ         R11, R8
+	DECQ         R12
 	JNZ          loop
-	MOVQ         ci+64(FP), R11
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         R11, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	IMUL3Q       $+9, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+9, CX, CX
-	ADDQ         CX, DX
-	DECQ         R13
-	JNZ          block
+	MOVQ         ci+72(FP), R10
+	MOVQ         CX, R8
+	VMOVUPS      Z0, K1, (R8)
+	VMOVUPS      Z1, K2, 64(R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z2, K1, (R8)
+	VMOVUPS      Z3, K2, 64(R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z4, K1, (R8)
+	VMOVUPS      Z5, K2, 64(R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z6, K1, (R8)
+	VMOVUPS      Z7, K2, 64(R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z8, K1, (R8)
+	VMOVUPS      Z9, K2, 64(R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z10, K1, (R8)
+	VMOVUPS      Z11, K2, 64(R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z12, K1, (R8)
+	VMOVUPS      Z13, K2, 64(R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z14, K1, (R8)
+	VMOVUPS      Z15, K2, 64(R8)
+	ADDQ         R10, R8
+	VMOVUPS      Z16, K1, (R8)
+	VMOVUPS      Z17, K2, 64(R8)
+	IMUL3Q       $+9, DX, R8
+	ADDQ         R8, AX
+	MOVQ         ci+72(FP), R8
+	IMUL3Q       $+9, R8, R8
+	ADDQ         R8, CX
+	DECQ         R9
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x10x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x10x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x10x16(SB), NOSPLIT, $8-84
+TEXT ·tile512x10x16(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	LEAQ    (DI)(BX*2), R8
-	LEAQ    (R8)(BX*2), R9
-	MOVQ    al+32(FP), R10
-	MOVQ    bl+48(FP), R11
-	MOVQ    blocks+8(FP), R14
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	LEAQ    (SI)(DX*2), DI
+	LEAQ    (DI)(DX*2), R8
+	MOVQ    tiles+8(FP), R10
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), R9
+	MOVQ      al+32(FP), R11
+	MOVQ      bl+48(FP), R12
+	MOVQ      add+80(FP), R13
+	TESTQ     R13, R13
 	JZ        zero
-	MOVQ      ci+64(FP), R12
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z1
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z2
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z3
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z4
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z5
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z6
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z7
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z8
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z9
+	MOVQ      ci+72(FP), R14
+	MOVQ      CX, R13
+	VMOVUPS.Z (R13), K1, Z0
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z1
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z2
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z3
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z4
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z5
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z6
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z7
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z8
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z9
 	JMP       start
 
 zero:
@@ -2055,151 +2275,151 @@ zero:
 	VXORPS     X7, X7, X7
 	VXORPS     X8, X8, X8
 	VXORPS     X9, X9, X9
-	MOVQ       ci+64(FP), R12
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R14
+	MOVQ       CX, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R12
-	MOVQ AX, R13
+	MOVQ k+0(FP), R13
+	MOVQ AX, R14
 
 loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS.Z    (CX), K1, Z10
-	VBROADCASTSS (R13), Z11
+	PREFETCHT0   8192(R9)
+	VMOVUPS.Z    (R9), K1, Z10
+	VBROADCASTSS (R14), Z11
 	VFMADD231PS  Z10, Z11, Z0
-	VBROADCASTSS (R13)(BX*1), Z11
+	VBROADCASTSS (R14)(DX*1), Z11
 	VFMADD231PS  Z10, Z11, Z1
-	VBROADCASTSS (R13)(BX*2), Z11
+	VBROADCASTSS (R14)(DX*2), Z11
 	VFMADD231PS  Z10, Z11, Z2
-	VBROADCASTSS (R13)(SI*1), Z11
+	VBROADCASTSS (R14)(BX*1), Z11
 	VFMADD231PS  Z10, Z11, Z3
-	VBROADCASTSS (R13)(BX*4), Z11
+	VBROADCASTSS (R14)(DX*4), Z11
 	VFMADD231PS  Z10, Z11, Z4
-	VBROADCASTSS (R13)(DI*1), Z11
+	VBROADCASTSS (R14)(SI*1), Z11
 	VFMADD231PS  Z10, Z11, Z5
-	VBROADCASTSS (R13)(SI*2), Z11
+	VBROADCASTSS (R14)(BX*2), Z11
 	VFMADD231PS  Z10, Z11, Z6
-	VBROADCASTSS (R13)(R8*1), Z11
+	VBROADCASTSS (R14)(DI*1), Z11
 	VFMADD231PS  Z10, Z11, Z7
-	VBROADCASTSS (R13)(BX*8), Z11
+	VBROADCASTSS (R14)(DX*8), Z11
 	VFMADD231PS  Z10, Z11, Z8
-	VBROADCASTSS (R13)(R9*1), Z11
+	VBROADCASTSS (R14)(R8*1), Z11
 	VFMADD231PS  Z10, Z11, Z9
-	ADDQ         R10, R13
-	ADDQ         R11, CX
-	DECQ         R12
+	ADDQ         R11, R14
+	ADDQ         R12, R9
+	DECQ         R13
 	JNZ          loop
-	MOVQ         ci+64(FP), R12
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z9, K1, (CX)
-	IMUL3Q       $+10, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+10, CX, CX
-	ADDQ         CX, DX
-	DECQ         R14
-	JNZ          block
+	MOVQ         ci+72(FP), R11
+	MOVQ         CX, R9
+	VMOVUPS      Z0, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z1, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z2, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z3, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z4, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z5, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z6, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z7, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z8, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z9, K1, (R9)
+	IMUL3Q       $+10, DX, R9
+	ADDQ         R9, AX
+	MOVQ         ci+72(FP), R9
+	IMUL3Q       $+10, R9, R9
+	ADDQ         R9, CX
+	DECQ         R10
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x10x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x10x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x10x32(SB), NOSPLIT, $8-84
+TEXT ·tile512x10x32(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	KMOVW   AX, K2
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	LEAQ    (DI)(BX*2), R8
-	LEAQ    (R8)(BX*2), R9
-	MOVQ    al+32(FP), R10
-	MOVQ    bl+48(FP), R11
-	MOVQ    blocks+8(FP), R14
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	LEAQ    (SI)(DX*2), DI
+	LEAQ    (DI)(DX*2), R8
+	MOVQ    tiles+8(FP), R10
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), R9
+	MOVQ      al+32(FP), R11
+	MOVQ      bl+48(FP), R12
+	MOVQ      add+80(FP), R13
+	TESTQ     R13, R13
 	JZ        zero
-	MOVQ      ci+64(FP), R12
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z 64(CX), K2, Z1
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z2
-	VMOVUPS.Z 64(CX), K2, Z3
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z4
-	VMOVUPS.Z 64(CX), K2, Z5
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z6
-	VMOVUPS.Z 64(CX), K2, Z7
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VMOVUPS.Z 64(CX), K2, Z9
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z10
-	VMOVUPS.Z 64(CX), K2, Z11
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z12
-	VMOVUPS.Z 64(CX), K2, Z13
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z14
-	VMOVUPS.Z 64(CX), K2, Z15
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z16
-	VMOVUPS.Z 64(CX), K2, Z17
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z18
-	VMOVUPS.Z 64(CX), K2, Z19
+	MOVQ      ci+72(FP), R14
+	MOVQ      CX, R13
+	VMOVUPS.Z (R13), K1, Z0
+	VMOVUPS.Z 64(R13), K2, Z1
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z2
+	VMOVUPS.Z 64(R13), K2, Z3
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z4
+	VMOVUPS.Z 64(R13), K2, Z5
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z6
+	VMOVUPS.Z 64(R13), K2, Z7
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z8
+	VMOVUPS.Z 64(R13), K2, Z9
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z10
+	VMOVUPS.Z 64(R13), K2, Z11
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z12
+	VMOVUPS.Z 64(R13), K2, Z13
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z14
+	VMOVUPS.Z 64(R13), K2, Z15
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z16
+	VMOVUPS.Z 64(R13), K2, Z17
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z18
+	VMOVUPS.Z 64(R13), K2, Z19
 	JMP       start
 
 zero:
@@ -2223,163 +2443,163 @@ zero:
 	VXORPS     X17, X17, X17
 	VXORPS     X18, X18, X18
 	VXORPS     X19, X19, X19
-	MOVQ       ci+64(FP), R12
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R14
+	MOVQ       CX, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R12
-	MOVQ AX, R13
+	MOVQ k+0(FP), R13
+	MOVQ AX, R14
 
 loop:
-	PREFETCHT0   8192(CX)
-	PREFETCHT0   8256(CX)
-	VMOVUPS.Z    (CX), K1, Z20
-	VMOVUPS.Z    64(CX), K2, Z21
-	VBROADCASTSS (R13), Z22
+	PREFETCHT0   8192(R9)
+	PREFETCHT0   8256(R9)
+	VMOVUPS.Z    (R9), K1, Z20
+	VMOVUPS.Z    64(R9), K2, Z21
+	VBROADCASTSS (R14), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
-	VBROADCASTSS (R13)(BX*1), Z22
+	VBROADCASTSS (R14)(DX*1), Z22
 	VFMADD231PS  Z20, Z22, Z2
 	VFMADD231PS  Z21, Z22, Z3
-	VBROADCASTSS (R13)(BX*2), Z22
+	VBROADCASTSS (R14)(DX*2), Z22
 	VFMADD231PS  Z20, Z22, Z4
 	VFMADD231PS  Z21, Z22, Z5
-	VBROADCASTSS (R13)(SI*1), Z22
+	VBROADCASTSS (R14)(BX*1), Z22
 	VFMADD231PS  Z20, Z22, Z6
 	VFMADD231PS  Z21, Z22, Z7
-	VBROADCASTSS (R13)(BX*4), Z22
+	VBROADCASTSS (R14)(DX*4), Z22
 	VFMADD231PS  Z20, Z22, Z8
 	VFMADD231PS  Z21, Z22, Z9
-	VBROADCASTSS (R13)(DI*1), Z22
+	VBROADCASTSS (R14)(SI*1), Z22
 	VFMADD231PS  Z20, Z22, Z10
 	VFMADD231PS  Z21, Z22, Z11
-	VBROADCASTSS (R13)(SI*2), Z22
+	VBROADCASTSS (R14)(BX*2), Z22
 	VFMADD231PS  Z20, Z22, Z12
 	VFMADD231PS  Z21, Z22, Z13
-	VBROADCASTSS (R13)(R8*1), Z22
+	VBROADCASTSS (R14)(DI*1), Z22
 	VFMADD231PS  Z20, Z22, Z14
 	VFMADD231PS  Z21, Z22, Z15
-	VBROADCASTSS (R13)(BX*8), Z22
+	VBROADCASTSS (R14)(DX*8), Z22
 	VFMADD231PS  Z20, Z22, Z16
 	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS (R13)(R9*1), Z22
+	VBROADCASTSS (R14)(R8*1), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
-	ADDQ         R10, R13
-	ADDQ         R11, CX
-	DECQ         R12
+	ADDQ         R11, R14
+	ADDQ         R12, R9
+	DECQ         R13
 	JNZ          loop
-	MOVQ         ci+64(FP), R12
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	IMUL3Q       $+10, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+10, CX, CX
-	ADDQ         CX, DX
-	DECQ         R14
-	JNZ          block
+	MOVQ         ci+72(FP), R11
+	MOVQ         CX, R9
+	VMOVUPS      Z0, K1, (R9)
+	VMOVUPS      Z1, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z2, K1, (R9)
+	VMOVUPS      Z3, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z4, K1, (R9)
+	VMOVUPS      Z5, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z6, K1, (R9)
+	VMOVUPS      Z7, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z8, K1, (R9)
+	VMOVUPS      Z9, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z10, K1, (R9)
+	VMOVUPS      Z11, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z12, K1, (R9)
+	VMOVUPS      Z13, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z14, K1, (R9)
+	VMOVUPS      Z15, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z16, K1, (R9)
+	VMOVUPS      Z17, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z18, K1, (R9)
+	VMOVUPS      Z19, K2, 64(R9)
+	IMUL3Q       $+10, DX, R9
+	ADDQ         R9, AX
+	MOVQ         ci+72(FP), R9
+	IMUL3Q       $+10, R9, R9
+	ADDQ         R9, CX
+	DECQ         R10
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x11x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x11x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x11x16(SB), NOSPLIT, $8-84
+TEXT ·tile512x11x16(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	LEAQ    (DI)(BX*2), R8
-	LEAQ    (R8)(BX*2), R9
-	MOVQ    al+32(FP), R10
-	MOVQ    bl+48(FP), R11
-	MOVQ    blocks+8(FP), R14
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	LEAQ    (SI)(DX*2), DI
+	LEAQ    (DI)(DX*2), R8
+	MOVQ    tiles+8(FP), R10
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), R9
+	MOVQ      al+32(FP), R11
+	MOVQ      bl+48(FP), R12
+	MOVQ      add+80(FP), R13
+	TESTQ     R13, R13
 	JZ        zero
-	MOVQ      ci+64(FP), R12
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z1
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z2
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z3
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z4
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z5
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z6
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z7
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z8
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z9
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z10
+	MOVQ      ci+72(FP), R14
+	MOVQ      CX, R13
+	VMOVUPS.Z (R13), K1, Z0
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z1
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z2
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z3
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z4
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z5
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z6
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z7
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z8
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z9
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z10
 	JMP       start
 
 zero:
@@ -2394,160 +2614,160 @@ zero:
 	VXORPS     X8, X8, X8
 	VXORPS     X9, X9, X9
 	VXORPS     X10, X10, X10
-	MOVQ       ci+64(FP), R12
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R14
+	MOVQ       CX, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R12
-	MOVQ AX, R13
+	MOVQ k+0(FP), R13
+	MOVQ AX, R14
 
 loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS.Z    (CX), K1, Z11
-	VBROADCASTSS (R13), Z12
+	PREFETCHT0   8192(R9)
+	VMOVUPS.Z    (R9), K1, Z11
+	VBROADCASTSS (R14), Z12
 	VFMADD231PS  Z11, Z12, Z0
-	VBROADCASTSS (R13)(BX*1), Z12
+	VBROADCASTSS (R14)(DX*1), Z12
 	VFMADD231PS  Z11, Z12, Z1
-	VBROADCASTSS (R13)(BX*2), Z12
+	VBROADCASTSS (R14)(DX*2), Z12
 	VFMADD231PS  Z11, Z12, Z2
-	VBROADCASTSS (R13)(SI*1), Z12
+	VBROADCASTSS (R14)(BX*1), Z12
 	VFMADD231PS  Z11, Z12, Z3
-	VBROADCASTSS (R13)(BX*4), Z12
+	VBROADCASTSS (R14)(DX*4), Z12
 	VFMADD231PS  Z11, Z12, Z4
-	VBROADCASTSS (R13)(DI*1), Z12
+	VBROADCASTSS (R14)(SI*1), Z12
 	VFMADD231PS  Z11, Z12, Z5
-	VBROADCASTSS (R13)(SI*2), Z12
+	VBROADCASTSS (R14)(BX*2), Z12
 	VFMADD231PS  Z11, Z12, Z6
-	VBROADCASTSS (R13)(R8*1), Z12
+	VBROADCASTSS (R14)(DI*1), Z12
 	VFMADD231PS  Z11, Z12, Z7
-	VBROADCASTSS (R13)(BX*8), Z12
+	VBROADCASTSS (R14)(DX*8), Z12
 	VFMADD231PS  Z11, Z12, Z8
-	VBROADCASTSS (R13)(R9*1), Z12
+	VBROADCASTSS (R14)(R8*1), Z12
 	VFMADD231PS  Z11, Z12, Z9
-	VBROADCASTSS (R13)(DI*2), Z12
+	VBROADCASTSS (R14)(SI*2), Z12
 	VFMADD231PS  Z11, Z12, Z10
-	ADDQ         R10, R13
-	ADDQ         R11, CX
-	DECQ         R12
+	ADDQ         R11, R14
+	ADDQ         R12, R9
+	DECQ         R13
 	JNZ          loop
-	MOVQ         ci+64(FP), R12
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z9, K1, (CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z10, K1, (CX)
-	IMUL3Q       $+11, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+11, CX, CX
-	ADDQ         CX, DX
-	DECQ         R14
-	JNZ          block
+	MOVQ         ci+72(FP), R11
+	MOVQ         CX, R9
+	VMOVUPS      Z0, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z1, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z2, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z3, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z4, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z5, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z6, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z7, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z8, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z9, K1, (R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z10, K1, (R9)
+	IMUL3Q       $+11, DX, R9
+	ADDQ         R9, AX
+	MOVQ         ci+72(FP), R9
+	IMUL3Q       $+11, R9, R9
+	ADDQ         R9, CX
+	DECQ         R10
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x11x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x11x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x11x32(SB), NOSPLIT, $8-84
+TEXT ·tile512x11x32(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	KMOVW   AX, K2
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	LEAQ    (DI)(BX*2), R8
-	LEAQ    (R8)(BX*2), R9
-	MOVQ    al+32(FP), R10
-	MOVQ    bl+48(FP), R11
-	MOVQ    blocks+8(FP), R14
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	LEAQ    (SI)(DX*2), DI
+	LEAQ    (DI)(DX*2), R8
+	MOVQ    tiles+8(FP), R10
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), R9
+	MOVQ      al+32(FP), R11
+	MOVQ      bl+48(FP), R12
+	MOVQ      add+80(FP), R13
+	TESTQ     R13, R13
 	JZ        zero
-	MOVQ      ci+64(FP), R12
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z 64(CX), K2, Z1
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z2
-	VMOVUPS.Z 64(CX), K2, Z3
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z4
-	VMOVUPS.Z 64(CX), K2, Z5
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z6
-	VMOVUPS.Z 64(CX), K2, Z7
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VMOVUPS.Z 64(CX), K2, Z9
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z10
-	VMOVUPS.Z 64(CX), K2, Z11
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z12
-	VMOVUPS.Z 64(CX), K2, Z13
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z14
-	VMOVUPS.Z 64(CX), K2, Z15
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z16
-	VMOVUPS.Z 64(CX), K2, Z17
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z18
-	VMOVUPS.Z 64(CX), K2, Z19
-	ADDQ      R12, CX
-	VMOVUPS.Z (CX), K1, Z20
-	VMOVUPS.Z 64(CX), K2, Z21
+	MOVQ      ci+72(FP), R14
+	MOVQ      CX, R13
+	VMOVUPS.Z (R13), K1, Z0
+	VMOVUPS.Z 64(R13), K2, Z1
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z2
+	VMOVUPS.Z 64(R13), K2, Z3
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z4
+	VMOVUPS.Z 64(R13), K2, Z5
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z6
+	VMOVUPS.Z 64(R13), K2, Z7
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z8
+	VMOVUPS.Z 64(R13), K2, Z9
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z10
+	VMOVUPS.Z 64(R13), K2, Z11
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z12
+	VMOVUPS.Z 64(R13), K2, Z13
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z14
+	VMOVUPS.Z 64(R13), K2, Z15
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z16
+	VMOVUPS.Z 64(R13), K2, Z17
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z18
+	VMOVUPS.Z 64(R13), K2, Z19
+	ADDQ      R14, R13
+	VMOVUPS.Z (R13), K1, Z20
+	VMOVUPS.Z 64(R13), K2, Z21
 	JMP       start
 
 zero:
@@ -2573,174 +2793,174 @@ zero:
 	VXORPS     X19, X19, X19
 	VXORPS     X20, X20, X20
 	VXORPS     X21, X21, X21
-	MOVQ       ci+64(FP), R12
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
-	ADDQ       R12, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R14
+	MOVQ       CX, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R12
-	MOVQ AX, R13
+	MOVQ k+0(FP), R13
+	MOVQ AX, R14
 
 loop:
-	PREFETCHT0   8192(CX)
-	PREFETCHT0   8256(CX)
-	VMOVUPS.Z    (CX), K1, Z22
-	VMOVUPS.Z    64(CX), K2, Z23
-	VBROADCASTSS (R13), Z24
+	PREFETCHT0   8192(R9)
+	PREFETCHT0   8256(R9)
+	VMOVUPS.Z    (R9), K1, Z22
+	VMOVUPS.Z    64(R9), K2, Z23
+	VBROADCASTSS (R14), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
-	VBROADCASTSS (R13)(BX*1), Z24
+	VBROADCASTSS (R14)(DX*1), Z24
 	VFMADD231PS  Z22, Z24, Z2
 	VFMADD231PS  Z23, Z24, Z3
-	VBROADCASTSS (R13)(BX*2), Z24
+	VBROADCASTSS (R14)(DX*2), Z24
 	VFMADD231PS  Z22, Z24, Z4
 	VFMADD231PS  Z23, Z24, Z5
-	VBROADCASTSS (R13)(SI*1), Z24
+	VBROADCASTSS (R14)(BX*1), Z24
 	VFMADD231PS  Z22, Z24, Z6
 	VFMADD231PS  Z23, Z24, Z7
-	VBROADCASTSS (R13)(BX*4), Z24
+	VBROADCASTSS (R14)(DX*4), Z24
 	VFMADD231PS  Z22, Z24, Z8
 	VFMADD231PS  Z23, Z24, Z9
-	VBROADCASTSS (R13)(DI*1), Z24
+	VBROADCASTSS (R14)(SI*1), Z24
 	VFMADD231PS  Z22, Z24, Z10
 	VFMADD231PS  Z23, Z24, Z11
-	VBROADCASTSS (R13)(SI*2), Z24
+	VBROADCASTSS (R14)(BX*2), Z24
 	VFMADD231PS  Z22, Z24, Z12
 	VFMADD231PS  Z23, Z24, Z13
-	VBROADCASTSS (R13)(R8*1), Z24
+	VBROADCASTSS (R14)(DI*1), Z24
 	VFMADD231PS  Z22, Z24, Z14
 	VFMADD231PS  Z23, Z24, Z15
-	VBROADCASTSS (R13)(BX*8), Z24
+	VBROADCASTSS (R14)(DX*8), Z24
 	VFMADD231PS  Z22, Z24, Z16
 	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS (R13)(R9*1), Z24
+	VBROADCASTSS (R14)(R8*1), Z24
 	VFMADD231PS  Z22, Z24, Z18
 	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS (R13)(DI*2), Z24
+	VBROADCASTSS (R14)(SI*2), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
-	ADDQ         R10, R13
-	ADDQ         R11, CX
-	DECQ         R12
+	ADDQ         R11, R14
+	ADDQ         R12, R9
+	DECQ         R13
 	JNZ          loop
-	MOVQ         ci+64(FP), R12
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         R12, CX
-	VMOVUPS      Z20, K1, (CX)
-	VMOVUPS      Z21, K2, 64(CX)
-	IMUL3Q       $+11, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+11, CX, CX
-	ADDQ         CX, DX
-	DECQ         R14
-	JNZ          block
+	MOVQ         ci+72(FP), R11
+	MOVQ         CX, R9
+	VMOVUPS      Z0, K1, (R9)
+	VMOVUPS      Z1, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z2, K1, (R9)
+	VMOVUPS      Z3, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z4, K1, (R9)
+	VMOVUPS      Z5, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z6, K1, (R9)
+	VMOVUPS      Z7, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z8, K1, (R9)
+	VMOVUPS      Z9, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z10, K1, (R9)
+	VMOVUPS      Z11, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z12, K1, (R9)
+	VMOVUPS      Z13, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z14, K1, (R9)
+	VMOVUPS      Z15, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z16, K1, (R9)
+	VMOVUPS      Z17, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z18, K1, (R9)
+	VMOVUPS      Z19, K2, 64(R9)
+	ADDQ         R11, R9
+	VMOVUPS      Z20, K1, (R9)
+	VMOVUPS      Z21, K2, 64(R9)
+	IMUL3Q       $+11, DX, R9
+	ADDQ         R9, AX
+	MOVQ         ci+72(FP), R9
+	IMUL3Q       $+11, R9, R9
+	ADDQ         R9, CX
+	DECQ         R10
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x12x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x12x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x12x16(SB), NOSPLIT, $8-84
+TEXT ·tile512x12x16(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	LEAQ    (DI)(BX*2), R8
-	LEAQ    (R8)(BX*2), R9
-	LEAQ    (R9)(BX*2), R10
-	MOVQ    al+32(FP), R11
-	MOVQ    bl+48(FP), R12
-	MOVQ    blocks+8(FP), R15
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	LEAQ    (SI)(DX*2), DI
+	LEAQ    (DI)(DX*2), R8
+	LEAQ    (R8)(DX*2), R9
+	MOVQ    tiles+8(FP), R11
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), R10
+	MOVQ      al+32(FP), R12
+	MOVQ      bl+48(FP), R13
+	MOVQ      add+80(FP), R14
+	TESTQ     R14, R14
 	JZ        zero
-	MOVQ      ci+64(FP), R13
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z1
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z2
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z3
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z4
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z5
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z6
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z7
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z8
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z9
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z10
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z11
+	MOVQ      ci+72(FP), R15
+	MOVQ      CX, R14
+	VMOVUPS.Z (R14), K1, Z0
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z1
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z2
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z3
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z4
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z5
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z6
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z7
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z8
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z9
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z10
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z11
 	JMP       start
 
 zero:
@@ -2756,170 +2976,170 @@ zero:
 	VXORPS     X9, X9, X9
 	VXORPS     X10, X10, X10
 	VXORPS     X11, X11, X11
-	MOVQ       ci+64(FP), R13
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R15
+	MOVQ       CX, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R13
-	MOVQ AX, R14
+	MOVQ k+0(FP), R14
+	MOVQ AX, R15
 
 loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS.Z    (CX), K1, Z12
-	VBROADCASTSS (R14), Z13
+	PREFETCHT0   8192(R10)
+	VMOVUPS.Z    (R10), K1, Z12
+	VBROADCASTSS (R15), Z13
 	VFMADD231PS  Z12, Z13, Z0
-	VBROADCASTSS (R14)(BX*1), Z13
+	VBROADCASTSS (R15)(DX*1), Z13
 	VFMADD231PS  Z12, Z13, Z1
-	VBROADCASTSS (R14)(BX*2), Z13
+	VBROADCASTSS (R15)(DX*2), Z13
 	VFMADD231PS  Z12, Z13, Z2
-	VBROADCASTSS (R14)(SI*1), Z13
+	VBROADCASTSS (R15)(BX*1), Z13
 	VFMADD231PS  Z12, Z13, Z3
-	VBROADCASTSS (R14)(BX*4), Z13
+	VBROADCASTSS (R15)(DX*4), Z13
 	VFMADD231PS  Z12, Z13, Z4
-	VBROADCASTSS (R14)(DI*1), Z13
+	VBROADCASTSS (R15)(SI*1), Z13
 	VFMADD231PS  Z12, Z13, Z5
-	VBROADCASTSS (R14)(SI*2), Z13
+	VBROADCASTSS (R15)(BX*2), Z13
 	VFMADD231PS  Z12, Z13, Z6
-	VBROADCASTSS (R14)(R8*1), Z13
+	VBROADCASTSS (R15)(DI*1), Z13
 	VFMADD231PS  Z12, Z13, Z7
-	VBROADCASTSS (R14)(BX*8), Z13
+	VBROADCASTSS (R15)(DX*8), Z13
 	VFMADD231PS  Z12, Z13, Z8
-	VBROADCASTSS (R14)(R9*1), Z13
+	VBROADCASTSS (R15)(R8*1), Z13
 	VFMADD231PS  Z12, Z13, Z9
-	VBROADCASTSS (R14)(DI*2), Z13
+	VBROADCASTSS (R15)(SI*2), Z13
 	VFMADD231PS  Z12, Z13, Z10
-	VBROADCASTSS (R14)(R10*1), Z13
+	VBROADCASTSS (R15)(R9*1), Z13
 	VFMADD231PS  Z12, Z13, Z11
-	ADDQ         R11, R14
-	ADDQ         R12, CX
-	DECQ         R13
+	ADDQ         R12, R15
+	ADDQ         R13, R10
+	DECQ         R14
 	JNZ          loop
-	MOVQ         ci+64(FP), R13
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z9, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z10, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z11, K1, (CX)
-	IMUL3Q       $+12, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+12, CX, CX
-	ADDQ         CX, DX
-	DECQ         R15
-	JNZ          block
+	MOVQ         ci+72(FP), R12
+	MOVQ         CX, R10
+	VMOVUPS      Z0, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z1, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z2, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z3, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z4, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z5, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z6, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z7, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z8, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z9, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z10, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z11, K1, (R10)
+	IMUL3Q       $+12, DX, R10
+	ADDQ         R10, AX
+	MOVQ         ci+72(FP), R10
+	IMUL3Q       $+12, R10, R10
+	ADDQ         R10, CX
+	DECQ         R11
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x12x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x12x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x12x32(SB), NOSPLIT, $8-84
+TEXT ·tile512x12x32(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	KMOVW   AX, K2
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	LEAQ    (DI)(BX*2), R8
-	LEAQ    (R8)(BX*2), R9
-	LEAQ    (R9)(BX*2), R10
-	MOVQ    al+32(FP), R11
-	MOVQ    bl+48(FP), R12
-	MOVQ    blocks+8(FP), R15
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	LEAQ    (SI)(DX*2), DI
+	LEAQ    (DI)(DX*2), R8
+	LEAQ    (R8)(DX*2), R9
+	MOVQ    tiles+8(FP), R11
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), R10
+	MOVQ      al+32(FP), R12
+	MOVQ      bl+48(FP), R13
+	MOVQ      add+80(FP), R14
+	TESTQ     R14, R14
 	JZ        zero
-	MOVQ      ci+64(FP), R13
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z 64(CX), K2, Z1
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z2
-	VMOVUPS.Z 64(CX), K2, Z3
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z4
-	VMOVUPS.Z 64(CX), K2, Z5
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z6
-	VMOVUPS.Z 64(CX), K2, Z7
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VMOVUPS.Z 64(CX), K2, Z9
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z10
-	VMOVUPS.Z 64(CX), K2, Z11
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z12
-	VMOVUPS.Z 64(CX), K2, Z13
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z14
-	VMOVUPS.Z 64(CX), K2, Z15
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z16
-	VMOVUPS.Z 64(CX), K2, Z17
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z18
-	VMOVUPS.Z 64(CX), K2, Z19
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z20
-	VMOVUPS.Z 64(CX), K2, Z21
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z22
-	VMOVUPS.Z 64(CX), K2, Z23
+	MOVQ      ci+72(FP), R15
+	MOVQ      CX, R14
+	VMOVUPS.Z (R14), K1, Z0
+	VMOVUPS.Z 64(R14), K2, Z1
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z2
+	VMOVUPS.Z 64(R14), K2, Z3
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z4
+	VMOVUPS.Z 64(R14), K2, Z5
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z6
+	VMOVUPS.Z 64(R14), K2, Z7
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z8
+	VMOVUPS.Z 64(R14), K2, Z9
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z10
+	VMOVUPS.Z 64(R14), K2, Z11
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z12
+	VMOVUPS.Z 64(R14), K2, Z13
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z14
+	VMOVUPS.Z 64(R14), K2, Z15
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z16
+	VMOVUPS.Z 64(R14), K2, Z17
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z18
+	VMOVUPS.Z 64(R14), K2, Z19
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z20
+	VMOVUPS.Z 64(R14), K2, Z21
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z22
+	VMOVUPS.Z 64(R14), K2, Z23
 	JMP       start
 
 zero:
@@ -2947,184 +3167,184 @@ zero:
 	VXORPS     X21, X21, X21
 	VXORPS     X22, X22, X22
 	VXORPS     X23, X23, X23
-	MOVQ       ci+64(FP), R13
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R15
+	MOVQ       CX, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R13
-	MOVQ AX, R14
+	MOVQ k+0(FP), R14
+	MOVQ AX, R15
 
 loop:
-	PREFETCHT0   8192(CX)
-	PREFETCHT0   8256(CX)
-	VMOVUPS.Z    (CX), K1, Z24
-	VMOVUPS.Z    64(CX), K2, Z25
-	VBROADCASTSS (R14), Z26
+	PREFETCHT0   8192(R10)
+	PREFETCHT0   8256(R10)
+	VMOVUPS.Z    (R10), K1, Z24
+	VMOVUPS.Z    64(R10), K2, Z25
+	VBROADCASTSS (R15), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
-	VBROADCASTSS (R14)(BX*1), Z26
+	VBROADCASTSS (R15)(DX*1), Z26
 	VFMADD231PS  Z24, Z26, Z2
 	VFMADD231PS  Z25, Z26, Z3
-	VBROADCASTSS (R14)(BX*2), Z26
+	VBROADCASTSS (R15)(DX*2), Z26
 	VFMADD231PS  Z24, Z26, Z4
 	VFMADD231PS  Z25, Z26, Z5
-	VBROADCASTSS (R14)(SI*1), Z26
+	VBROADCASTSS (R15)(BX*1), Z26
 	VFMADD231PS  Z24, Z26, Z6
 	VFMADD231PS  Z25, Z26, Z7
-	VBROADCASTSS (R14)(BX*4), Z26
+	VBROADCASTSS (R15)(DX*4), Z26
 	VFMADD231PS  Z24, Z26, Z8
 	VFMADD231PS  Z25, Z26, Z9
-	VBROADCASTSS (R14)(DI*1), Z26
+	VBROADCASTSS (R15)(SI*1), Z26
 	VFMADD231PS  Z24, Z26, Z10
 	VFMADD231PS  Z25, Z26, Z11
-	VBROADCASTSS (R14)(SI*2), Z26
+	VBROADCASTSS (R15)(BX*2), Z26
 	VFMADD231PS  Z24, Z26, Z12
 	VFMADD231PS  Z25, Z26, Z13
-	VBROADCASTSS (R14)(R8*1), Z26
+	VBROADCASTSS (R15)(DI*1), Z26
 	VFMADD231PS  Z24, Z26, Z14
 	VFMADD231PS  Z25, Z26, Z15
-	VBROADCASTSS (R14)(BX*8), Z26
+	VBROADCASTSS (R15)(DX*8), Z26
 	VFMADD231PS  Z24, Z26, Z16
 	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS (R14)(R9*1), Z26
+	VBROADCASTSS (R15)(R8*1), Z26
 	VFMADD231PS  Z24, Z26, Z18
 	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS (R14)(DI*2), Z26
+	VBROADCASTSS (R15)(SI*2), Z26
 	VFMADD231PS  Z24, Z26, Z20
 	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS (R14)(R10*1), Z26
+	VBROADCASTSS (R15)(R9*1), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
-	ADDQ         R11, R14
-	ADDQ         R12, CX
-	DECQ         R13
+	ADDQ         R12, R15
+	ADDQ         R13, R10
+	DECQ         R14
 	JNZ          loop
-	MOVQ         ci+64(FP), R13
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z20, K1, (CX)
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z22, K1, (CX)
-	VMOVUPS      Z23, K2, 64(CX)
-	IMUL3Q       $+12, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+12, CX, CX
-	ADDQ         CX, DX
-	DECQ         R15
-	JNZ          block
+	MOVQ         ci+72(FP), R12
+	MOVQ         CX, R10
+	VMOVUPS      Z0, K1, (R10)
+	VMOVUPS      Z1, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z2, K1, (R10)
+	VMOVUPS      Z3, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z4, K1, (R10)
+	VMOVUPS      Z5, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z6, K1, (R10)
+	VMOVUPS      Z7, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z8, K1, (R10)
+	VMOVUPS      Z9, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z10, K1, (R10)
+	VMOVUPS      Z11, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z12, K1, (R10)
+	VMOVUPS      Z13, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z14, K1, (R10)
+	VMOVUPS      Z15, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z16, K1, (R10)
+	VMOVUPS      Z17, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z18, K1, (R10)
+	VMOVUPS      Z19, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z20, K1, (R10)
+	VMOVUPS      Z21, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z22, K1, (R10)
+	VMOVUPS      Z23, K2, 64(R10)
+	IMUL3Q       $+12, DX, R10
+	ADDQ         R10, AX
+	MOVQ         ci+72(FP), R10
+	IMUL3Q       $+12, R10, R10
+	ADDQ         R10, CX
+	DECQ         R11
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x13x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x13x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x13x16(SB), NOSPLIT, $8-84
+TEXT ·tile512x13x16(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	LEAQ    (DI)(BX*2), R8
-	LEAQ    (R8)(BX*2), R9
-	LEAQ    (R9)(BX*2), R10
-	MOVQ    al+32(FP), R11
-	MOVQ    bl+48(FP), R12
-	MOVQ    blocks+8(FP), R15
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	LEAQ    (SI)(DX*2), DI
+	LEAQ    (DI)(DX*2), R8
+	LEAQ    (R8)(DX*2), R9
+	MOVQ    tiles+8(FP), R11
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), R10
+	MOVQ      al+32(FP), R12
+	MOVQ      bl+48(FP), R13
+	MOVQ      add+80(FP), R14
+	TESTQ     R14, R14
 	JZ        zero
-	MOVQ      ci+64(FP), R13
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z1
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z2
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z3
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z4
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z5
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z6
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z7
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z8
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z9
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z10
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z11
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z12
+	MOVQ      ci+72(FP), R15
+	MOVQ      CX, R14
+	VMOVUPS.Z (R14), K1, Z0
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z1
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z2
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z3
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z4
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z5
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z6
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z7
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z8
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z9
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z10
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z11
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z12
 	JMP       start
 
 zero:
@@ -3141,179 +3361,179 @@ zero:
 	VXORPS     X10, X10, X10
 	VXORPS     X11, X11, X11
 	VXORPS     X12, X12, X12
-	MOVQ       ci+64(FP), R13
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R15
+	MOVQ       CX, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R13
-	MOVQ AX, R14
+	MOVQ k+0(FP), R14
+	MOVQ AX, R15
 
 loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS.Z    (CX), K1, Z13
-	VBROADCASTSS (R14), Z14
+	PREFETCHT0   8192(R10)
+	VMOVUPS.Z    (R10), K1, Z13
+	VBROADCASTSS (R15), Z14
 	VFMADD231PS  Z13, Z14, Z0
-	VBROADCASTSS (R14)(BX*1), Z14
+	VBROADCASTSS (R15)(DX*1), Z14
 	VFMADD231PS  Z13, Z14, Z1
-	VBROADCASTSS (R14)(BX*2), Z14
+	VBROADCASTSS (R15)(DX*2), Z14
 	VFMADD231PS  Z13, Z14, Z2
-	VBROADCASTSS (R14)(SI*1), Z14
+	VBROADCASTSS (R15)(BX*1), Z14
 	VFMADD231PS  Z13, Z14, Z3
-	VBROADCASTSS (R14)(BX*4), Z14
+	VBROADCASTSS (R15)(DX*4), Z14
 	VFMADD231PS  Z13, Z14, Z4
-	VBROADCASTSS (R14)(DI*1), Z14
+	VBROADCASTSS (R15)(SI*1), Z14
 	VFMADD231PS  Z13, Z14, Z5
-	VBROADCASTSS (R14)(SI*2), Z14
+	VBROADCASTSS (R15)(BX*2), Z14
 	VFMADD231PS  Z13, Z14, Z6
-	VBROADCASTSS (R14)(R8*1), Z14
+	VBROADCASTSS (R15)(DI*1), Z14
 	VFMADD231PS  Z13, Z14, Z7
-	VBROADCASTSS (R14)(BX*8), Z14
+	VBROADCASTSS (R15)(DX*8), Z14
 	VFMADD231PS  Z13, Z14, Z8
-	VBROADCASTSS (R14)(R9*1), Z14
+	VBROADCASTSS (R15)(R8*1), Z14
 	VFMADD231PS  Z13, Z14, Z9
-	VBROADCASTSS (R14)(DI*2), Z14
+	VBROADCASTSS (R15)(SI*2), Z14
 	VFMADD231PS  Z13, Z14, Z10
-	VBROADCASTSS (R14)(R10*1), Z14
+	VBROADCASTSS (R15)(R9*1), Z14
 	VFMADD231PS  Z13, Z14, Z11
-	VBROADCASTSS (R14)(SI*4), Z14
+	VBROADCASTSS (R15)(BX*4), Z14
 	VFMADD231PS  Z13, Z14, Z12
-	ADDQ         R11, R14
-	ADDQ         R12, CX
-	DECQ         R13
+	ADDQ         R12, R15
+	ADDQ         R13, R10
+	DECQ         R14
 	JNZ          loop
-	MOVQ         ci+64(FP), R13
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z9, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z10, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z11, K1, (CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z12, K1, (CX)
-	IMUL3Q       $+13, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+13, CX, CX
-	ADDQ         CX, DX
-	DECQ         R15
-	JNZ          block
+	MOVQ         ci+72(FP), R12
+	MOVQ         CX, R10
+	VMOVUPS      Z0, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z1, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z2, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z3, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z4, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z5, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z6, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z7, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z8, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z9, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z10, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z11, K1, (R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z12, K1, (R10)
+	IMUL3Q       $+13, DX, R10
+	ADDQ         R10, AX
+	MOVQ         ci+72(FP), R10
+	IMUL3Q       $+13, R10, R10
+	ADDQ         R10, CX
+	DECQ         R11
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x13x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x13x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x13x32(SB), NOSPLIT, $8-84
+TEXT ·tile512x13x32(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	KMOVW   AX, K2
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	LEAQ    (DI)(BX*2), R8
-	LEAQ    (R8)(BX*2), R9
-	LEAQ    (R9)(BX*2), R10
-	MOVQ    al+32(FP), R11
-	MOVQ    bl+48(FP), R12
-	MOVQ    blocks+8(FP), R15
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	LEAQ    (SI)(DX*2), DI
+	LEAQ    (DI)(DX*2), R8
+	LEAQ    (R8)(DX*2), R9
+	MOVQ    tiles+8(FP), R11
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), R10
+	MOVQ      al+32(FP), R12
+	MOVQ      bl+48(FP), R13
+	MOVQ      add+80(FP), R14
+	TESTQ     R14, R14
 	JZ        zero
-	MOVQ      ci+64(FP), R13
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z 64(CX), K2, Z1
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z2
-	VMOVUPS.Z 64(CX), K2, Z3
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z4
-	VMOVUPS.Z 64(CX), K2, Z5
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z6
-	VMOVUPS.Z 64(CX), K2, Z7
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VMOVUPS.Z 64(CX), K2, Z9
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z10
-	VMOVUPS.Z 64(CX), K2, Z11
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z12
-	VMOVUPS.Z 64(CX), K2, Z13
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z14
-	VMOVUPS.Z 64(CX), K2, Z15
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z16
-	VMOVUPS.Z 64(CX), K2, Z17
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z18
-	VMOVUPS.Z 64(CX), K2, Z19
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z20
-	VMOVUPS.Z 64(CX), K2, Z21
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z22
-	VMOVUPS.Z 64(CX), K2, Z23
-	ADDQ      R13, CX
-	VMOVUPS.Z (CX), K1, Z24
-	VMOVUPS.Z 64(CX), K2, Z25
+	MOVQ      ci+72(FP), R15
+	MOVQ      CX, R14
+	VMOVUPS.Z (R14), K1, Z0
+	VMOVUPS.Z 64(R14), K2, Z1
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z2
+	VMOVUPS.Z 64(R14), K2, Z3
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z4
+	VMOVUPS.Z 64(R14), K2, Z5
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z6
+	VMOVUPS.Z 64(R14), K2, Z7
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z8
+	VMOVUPS.Z 64(R14), K2, Z9
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z10
+	VMOVUPS.Z 64(R14), K2, Z11
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z12
+	VMOVUPS.Z 64(R14), K2, Z13
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z14
+	VMOVUPS.Z 64(R14), K2, Z15
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z16
+	VMOVUPS.Z 64(R14), K2, Z17
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z18
+	VMOVUPS.Z 64(R14), K2, Z19
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z20
+	VMOVUPS.Z 64(R14), K2, Z21
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z22
+	VMOVUPS.Z 64(R14), K2, Z23
+	ADDQ      R15, R14
+	VMOVUPS.Z (R14), K1, Z24
+	VMOVUPS.Z 64(R14), K2, Z25
 	JMP       start
 
 zero:
@@ -3343,195 +3563,195 @@ zero:
 	VXORPS     X23, X23, X23
 	VXORPS     X24, X24, X24
 	VXORPS     X25, X25, X25
-	MOVQ       ci+64(FP), R13
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
-	ADDQ       R13, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R15
+	MOVQ       CX, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R13
-	MOVQ AX, R14
+	MOVQ k+0(FP), R14
+	MOVQ AX, R15
 
 loop:
-	PREFETCHT0   8192(CX)
-	PREFETCHT0   8256(CX)
-	VMOVUPS.Z    (CX), K1, Z26
-	VMOVUPS.Z    64(CX), K2, Z27
-	VBROADCASTSS (R14), Z28
+	PREFETCHT0   8192(R10)
+	PREFETCHT0   8256(R10)
+	VMOVUPS.Z    (R10), K1, Z26
+	VMOVUPS.Z    64(R10), K2, Z27
+	VBROADCASTSS (R15), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
-	VBROADCASTSS (R14)(BX*1), Z28
+	VBROADCASTSS (R15)(DX*1), Z28
 	VFMADD231PS  Z26, Z28, Z2
 	VFMADD231PS  Z27, Z28, Z3
-	VBROADCASTSS (R14)(BX*2), Z28
+	VBROADCASTSS (R15)(DX*2), Z28
 	VFMADD231PS  Z26, Z28, Z4
 	VFMADD231PS  Z27, Z28, Z5
-	VBROADCASTSS (R14)(SI*1), Z28
+	VBROADCASTSS (R15)(BX*1), Z28
 	VFMADD231PS  Z26, Z28, Z6
 	VFMADD231PS  Z27, Z28, Z7
-	VBROADCASTSS (R14)(BX*4), Z28
+	VBROADCASTSS (R15)(DX*4), Z28
 	VFMADD231PS  Z26, Z28, Z8
 	VFMADD231PS  Z27, Z28, Z9
-	VBROADCASTSS (R14)(DI*1), Z28
+	VBROADCASTSS (R15)(SI*1), Z28
 	VFMADD231PS  Z26, Z28, Z10
 	VFMADD231PS  Z27, Z28, Z11
-	VBROADCASTSS (R14)(SI*2), Z28
+	VBROADCASTSS (R15)(BX*2), Z28
 	VFMADD231PS  Z26, Z28, Z12
 	VFMADD231PS  Z27, Z28, Z13
-	VBROADCASTSS (R14)(R8*1), Z28
+	VBROADCASTSS (R15)(DI*1), Z28
 	VFMADD231PS  Z26, Z28, Z14
 	VFMADD231PS  Z27, Z28, Z15
-	VBROADCASTSS (R14)(BX*8), Z28
+	VBROADCASTSS (R15)(DX*8), Z28
 	VFMADD231PS  Z26, Z28, Z16
 	VFMADD231PS  Z27, Z28, Z17
-	VBROADCASTSS (R14)(R9*1), Z28
+	VBROADCASTSS (R15)(R8*1), Z28
 	VFMADD231PS  Z26, Z28, Z18
 	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS (R14)(DI*2), Z28
+	VBROADCASTSS (R15)(SI*2), Z28
 	VFMADD231PS  Z26, Z28, Z20
 	VFMADD231PS  Z27, Z28, Z21
-	VBROADCASTSS (R14)(R10*1), Z28
+	VBROADCASTSS (R15)(R9*1), Z28
 	VFMADD231PS  Z26, Z28, Z22
 	VFMADD231PS  Z27, Z28, Z23
-	VBROADCASTSS (R14)(SI*4), Z28
+	VBROADCASTSS (R15)(BX*4), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
-	ADDQ         R11, R14
-	ADDQ         R12, CX
-	DECQ         R13
+	ADDQ         R12, R15
+	ADDQ         R13, R10
+	DECQ         R14
 	JNZ          loop
-	MOVQ         ci+64(FP), R13
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z20, K1, (CX)
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z22, K1, (CX)
-	VMOVUPS      Z23, K2, 64(CX)
-	ADDQ         R13, CX
-	VMOVUPS      Z24, K1, (CX)
-	VMOVUPS      Z25, K2, 64(CX)
-	IMUL3Q       $+13, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+13, CX, CX
-	ADDQ         CX, DX
-	DECQ         R15
-	JNZ          block
+	MOVQ         ci+72(FP), R12
+	MOVQ         CX, R10
+	VMOVUPS      Z0, K1, (R10)
+	VMOVUPS      Z1, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z2, K1, (R10)
+	VMOVUPS      Z3, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z4, K1, (R10)
+	VMOVUPS      Z5, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z6, K1, (R10)
+	VMOVUPS      Z7, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z8, K1, (R10)
+	VMOVUPS      Z9, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z10, K1, (R10)
+	VMOVUPS      Z11, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z12, K1, (R10)
+	VMOVUPS      Z13, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z14, K1, (R10)
+	VMOVUPS      Z15, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z16, K1, (R10)
+	VMOVUPS      Z17, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z18, K1, (R10)
+	VMOVUPS      Z19, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z20, K1, (R10)
+	VMOVUPS      Z21, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z22, K1, (R10)
+	VMOVUPS      Z23, K2, 64(R10)
+	ADDQ         R12, R10
+	VMOVUPS      Z24, K1, (R10)
+	VMOVUPS      Z25, K2, 64(R10)
+	IMUL3Q       $+13, DX, R10
+	ADDQ         R10, AX
+	MOVQ         ci+72(FP), R10
+	IMUL3Q       $+13, R10, R10
+	ADDQ         R10, CX
+	DECQ         R11
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x14x16(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x14x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x14x16(SB), NOSPLIT, $8-84
+TEXT ·tile512x14x16(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	LEAQ    (DI)(BX*2), R8
-	LEAQ    (R8)(BX*2), R9
-	LEAQ    (R9)(BX*2), R10
-	LEAQ    (R10)(BX*2), R11
-	MOVQ    al+32(FP), R12
-	MOVQ    bl+48(FP), R13
-	MOVQ    blocks+8(FP), BP
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	LEAQ    (SI)(DX*2), DI
+	LEAQ    (DI)(DX*2), R8
+	LEAQ    (R8)(DX*2), R9
+	LEAQ    (R9)(DX*2), R10
+	MOVQ    tiles+8(FP), R12
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), R11
+	MOVQ      al+32(FP), R13
+	MOVQ      bl+48(FP), R14
+	MOVQ      add+80(FP), R15
+	TESTQ     R15, R15
 	JZ        zero
-	MOVQ      ci+64(FP), R14
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z1
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z2
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z3
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z4
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z5
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z6
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z7
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z8
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z9
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z10
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z11
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z12
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z13
+	MOVQ      ci+72(FP), BP
+	MOVQ      CX, R15
+	VMOVUPS.Z (R15), K1, Z0
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z1
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z2
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z3
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z4
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z5
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z6
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z7
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z8
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z9
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z10
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z11
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z12
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z13
 	JMP       start
 
 zero:
@@ -3549,189 +3769,189 @@ zero:
 	VXORPS     X11, X11, X11
 	VXORPS     X12, X12, X12
 	VXORPS     X13, X13, X13
-	MOVQ       ci+64(FP), R14
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), BP
+	MOVQ       CX, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R14
-	MOVQ AX, R15
+	MOVQ k+0(FP), R15
+	MOVQ AX, BP
 
 loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS.Z    (CX), K1, Z14
-	VBROADCASTSS (R15), Z15
+	PREFETCHT0   8192(R11)
+	VMOVUPS.Z    (R11), K1, Z14
+	VBROADCASTSS (BP), Z15
 	VFMADD231PS  Z14, Z15, Z0
-	VBROADCASTSS (R15)(BX*1), Z15
+	VBROADCASTSS (BP)(DX*1), Z15
 	VFMADD231PS  Z14, Z15, Z1
-	VBROADCASTSS (R15)(BX*2), Z15
+	VBROADCASTSS (BP)(DX*2), Z15
 	VFMADD231PS  Z14, Z15, Z2
-	VBROADCASTSS (R15)(SI*1), Z15
+	VBROADCASTSS (BP)(BX*1), Z15
 	VFMADD231PS  Z14, Z15, Z3
-	VBROADCASTSS (R15)(BX*4), Z15
+	VBROADCASTSS (BP)(DX*4), Z15
 	VFMADD231PS  Z14, Z15, Z4
-	VBROADCASTSS (R15)(DI*1), Z15
+	VBROADCASTSS (BP)(SI*1), Z15
 	VFMADD231PS  Z14, Z15, Z5
-	VBROADCASTSS (R15)(SI*2), Z15
+	VBROADCASTSS (BP)(BX*2), Z15
 	VFMADD231PS  Z14, Z15, Z6
-	VBROADCASTSS (R15)(R8*1), Z15
+	VBROADCASTSS (BP)(DI*1), Z15
 	VFMADD231PS  Z14, Z15, Z7
-	VBROADCASTSS (R15)(BX*8), Z15
+	VBROADCASTSS (BP)(DX*8), Z15
 	VFMADD231PS  Z14, Z15, Z8
-	VBROADCASTSS (R15)(R9*1), Z15
+	VBROADCASTSS (BP)(R8*1), Z15
 	VFMADD231PS  Z14, Z15, Z9
-	VBROADCASTSS (R15)(DI*2), Z15
+	VBROADCASTSS (BP)(SI*2), Z15
 	VFMADD231PS  Z14, Z15, Z10
-	VBROADCASTSS (R15)(R10*1), Z15
+	VBROADCASTSS (BP)(R9*1), Z15
 	VFMADD231PS  Z14, Z15, Z11
-	VBROADCASTSS (R15)(SI*4), Z15
+	VBROADCASTSS (BP)(BX*4), Z15
 	VFMADD231PS  Z14, Z15, Z12
-	VBROADCASTSS (R15)(R11*1), Z15
+	VBROADCASTSS (BP)(R10*1), Z15
 	VFMADD231PS  Z14, Z15, Z13
-	ADDQ         R12, R15
-	ADDQ         R13, CX
-	DECQ         R14
+	ADDQ         R13, BP
+	ADDQ         R14, R11
+	DECQ         R15
 	JNZ          loop
-	MOVQ         ci+64(FP), R14
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z9, K1, (CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z10, K1, (CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z11, K1, (CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z12, K1, (CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z13, K1, (CX)
-	IMUL3Q       $+14, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+14, CX, CX
-	ADDQ         CX, DX
-	DECQ         BP
-	JNZ          block
+	MOVQ         ci+72(FP), R13
+	MOVQ         CX, R11
+	VMOVUPS      Z0, K1, (R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z1, K1, (R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z2, K1, (R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z3, K1, (R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z4, K1, (R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z5, K1, (R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z6, K1, (R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z7, K1, (R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z8, K1, (R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z9, K1, (R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z10, K1, (R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z11, K1, (R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z12, K1, (R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z13, K1, (R11)
+	IMUL3Q       $+14, DX, R11
+	ADDQ         R11, AX
+	MOVQ         ci+72(FP), R11
+	IMUL3Q       $+14, R11, R11
+	ADDQ         R11, CX
+	DECQ         R12
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile512x14x32(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
+// func tile512x14x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
-TEXT ·tile512x14x32(SB), NOSPLIT, $8-84
+TEXT ·tile512x14x32(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
-	MOVL    mask+80(FP), AX
+	MOVL    mask+88(FP), AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	KMOVW   AX, K2
 	SHRL    $0x10, AX
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	LEAQ    (DI)(BX*2), R8
-	LEAQ    (R8)(BX*2), R9
-	LEAQ    (R9)(BX*2), R10
-	LEAQ    (R10)(BX*2), R11
-	MOVQ    al+32(FP), R12
-	MOVQ    bl+48(FP), R13
-	MOVQ    blocks+8(FP), BP
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	LEAQ    (SI)(DX*2), DI
+	LEAQ    (DI)(DX*2), R8
+	LEAQ    (R8)(DX*2), R9
+	LEAQ    (R9)(DX*2), R10
+	MOVQ    tiles+8(FP), R12
 
-block:
-	MOVQ      add+72(FP), CX
-	TESTQ     CX, CX
+tile:
+	MOVQ      b+40(FP), R11
+	MOVQ      al+32(FP), R13
+	MOVQ      bl+48(FP), R14
+	MOVQ      add+80(FP), R15
+	TESTQ     R15, R15
 	JZ        zero
-	MOVQ      ci+64(FP), R14
-	MOVQ      DX, CX
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z 64(CX), K2, Z1
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z2
-	VMOVUPS.Z 64(CX), K2, Z3
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z4
-	VMOVUPS.Z 64(CX), K2, Z5
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z6
-	VMOVUPS.Z 64(CX), K2, Z7
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z8
-	VMOVUPS.Z 64(CX), K2, Z9
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z10
-	VMOVUPS.Z 64(CX), K2, Z11
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z12
-	VMOVUPS.Z 64(CX), K2, Z13
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z14
-	VMOVUPS.Z 64(CX), K2, Z15
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z16
-	VMOVUPS.Z 64(CX), K2, Z17
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z18
-	VMOVUPS.Z 64(CX), K2, Z19
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z20
-	VMOVUPS.Z 64(CX), K2, Z21
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z22
-	VMOVUPS.Z 64(CX), K2, Z23
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z24
-	VMOVUPS.Z 64(CX), K2, Z25
-	ADDQ      R14, CX
-	VMOVUPS.Z (CX), K1, Z26
-	VMOVUPS.Z 64(CX), K2, Z27
+	MOVQ      ci+72(FP), BP
+	MOVQ      CX, R15
+	VMOVUPS.Z (R15), K1, Z0
+	VMOVUPS.Z 64(R15), K2, Z1
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z2
+	VMOVUPS.Z 64(R15), K2, Z3
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z4
+	VMOVUPS.Z 64(R15), K2, Z5
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z6
+	VMOVUPS.Z 64(R15), K2, Z7
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z8
+	VMOVUPS.Z 64(R15), K2, Z9
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z10
+	VMOVUPS.Z 64(R15), K2, Z11
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z12
+	VMOVUPS.Z 64(R15), K2, Z13
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z14
+	VMOVUPS.Z 64(R15), K2, Z15
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z16
+	VMOVUPS.Z 64(R15), K2, Z17
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z18
+	VMOVUPS.Z 64(R15), K2, Z19
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z20
+	VMOVUPS.Z 64(R15), K2, Z21
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z22
+	VMOVUPS.Z 64(R15), K2, Z23
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z24
+	VMOVUPS.Z 64(R15), K2, Z25
+	ADDQ      BP, R15
+	VMOVUPS.Z (R15), K1, Z26
+	VMOVUPS.Z 64(R15), K2, Z27
 	JMP       start
 
 zero:
@@ -3763,407 +3983,184 @@ zero:
 	VXORPS     X25, X25, X25
 	VXORPS     X26, X26, X26
 	VXORPS     X27, X27, X27
-	MOVQ       ci+64(FP), R14
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
-	ADDQ       R14, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), BP
+	MOVQ       CX, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
+	ADDQ       BP, R15
+	PREFETCHT0 (R15)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R14
-	MOVQ AX, R15
+	MOVQ k+0(FP), R15
+	MOVQ AX, BP
 
 loop:
-	PREFETCHT0   8192(CX)
-	PREFETCHT0   8256(CX)
-	VMOVUPS.Z    (CX), K1, Z28
-	VMOVUPS.Z    64(CX), K2, Z29
-	VBROADCASTSS (R15), Z30
+	PREFETCHT0   8192(R11)
+	PREFETCHT0   8256(R11)
+	VMOVUPS.Z    (R11), K1, Z28
+	VMOVUPS.Z    64(R11), K2, Z29
+	VBROADCASTSS (BP), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
-	VBROADCASTSS (R15)(BX*1), Z30
+	VBROADCASTSS (BP)(DX*1), Z30
 	VFMADD231PS  Z28, Z30, Z2
 	VFMADD231PS  Z29, Z30, Z3
-	VBROADCASTSS (R15)(BX*2), Z30
+	VBROADCASTSS (BP)(DX*2), Z30
 	VFMADD231PS  Z28, Z30, Z4
 	VFMADD231PS  Z29, Z30, Z5
-	VBROADCASTSS (R15)(SI*1), Z30
+	VBROADCASTSS (BP)(BX*1), Z30
 	VFMADD231PS  Z28, Z30, Z6
 	VFMADD231PS  Z29, Z30, Z7
-	VBROADCASTSS (R15)(BX*4), Z30
+	VBROADCASTSS (BP)(DX*4), Z30
 	VFMADD231PS  Z28, Z30, Z8
 	VFMADD231PS  Z29, Z30, Z9
-	VBROADCASTSS (R15)(DI*1), Z30
+	VBROADCASTSS (BP)(SI*1), Z30
 	VFMADD231PS  Z28, Z30, Z10
 	VFMADD231PS  Z29, Z30, Z11
-	VBROADCASTSS (R15)(SI*2), Z30
+	VBROADCASTSS (BP)(BX*2), Z30
 	VFMADD231PS  Z28, Z30, Z12
 	VFMADD231PS  Z29, Z30, Z13
-	VBROADCASTSS (R15)(R8*1), Z30
+	VBROADCASTSS (BP)(DI*1), Z30
 	VFMADD231PS  Z28, Z30, Z14
 	VFMADD231PS  Z29, Z30, Z15
-	VBROADCASTSS (R15)(BX*8), Z30
+	VBROADCASTSS (BP)(DX*8), Z30
 	VFMADD231PS  Z28, Z30, Z16
 	VFMADD231PS  Z29, Z30, Z17
-	VBROADCASTSS (R15)(R9*1), Z30
+	VBROADCASTSS (BP)(R8*1), Z30
 	VFMADD231PS  Z28, Z30, Z18
 	VFMADD231PS  Z29, Z30, Z19
-	VBROADCASTSS (R15)(DI*2), Z30
+	VBROADCASTSS (BP)(SI*2), Z30
 	VFMADD231PS  Z28, Z30, Z20
 	VFMADD231PS  Z29, Z30, Z21
-	VBROADCASTSS (R15)(R10*1), Z30
+	VBROADCASTSS (BP)(R9*1), Z30
 	VFMADD231PS  Z28, Z30, Z22
 	VFMADD231PS  Z29, Z30, Z23
-	VBROADCASTSS (R15)(SI*4), Z30
+	VBROADCASTSS (BP)(BX*4), Z30
 	VFMADD231PS  Z28, Z30, Z24
 	VFMADD231PS  Z29, Z30, Z25
-	VBROADCASTSS (R15)(R11*1), Z30
+	VBROADCASTSS (BP)(R10*1), Z30
 	VFMADD231PS  Z28, Z30, Z26
 	VFMADD231PS  Z29, Z30, Z27
-	ADDQ         R12, R15
-	ADDQ         R13, CX
-	DECQ         R14
+	ADDQ         R13, BP
+	ADDQ         R14, R11
+	DECQ         R15
 	JNZ          loop
-	MOVQ         ci+64(FP), R14
-	MOVQ         DX, CX
-	VMOVUPS      Z0, K1, (CX)
-	VMOVUPS      Z1, K2, 64(CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z2, K1, (CX)
-	VMOVUPS      Z3, K2, 64(CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z4, K1, (CX)
-	VMOVUPS      Z5, K2, 64(CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z6, K1, (CX)
-	VMOVUPS      Z7, K2, 64(CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z8, K1, (CX)
-	VMOVUPS      Z9, K2, 64(CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z10, K1, (CX)
-	VMOVUPS      Z11, K2, 64(CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z12, K1, (CX)
-	VMOVUPS      Z13, K2, 64(CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z14, K1, (CX)
-	VMOVUPS      Z15, K2, 64(CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z16, K1, (CX)
-	VMOVUPS      Z17, K2, 64(CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z18, K1, (CX)
-	VMOVUPS      Z19, K2, 64(CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z20, K1, (CX)
-	VMOVUPS      Z21, K2, 64(CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z22, K1, (CX)
-	VMOVUPS      Z23, K2, 64(CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z24, K1, (CX)
-	VMOVUPS      Z25, K2, 64(CX)
-	ADDQ         R14, CX
-	VMOVUPS      Z26, K1, (CX)
-	VMOVUPS      Z27, K2, 64(CX)
-	IMUL3Q       $+14, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+14, CX, CX
-	ADDQ         CX, DX
-	DECQ         BP
-	JNZ          block
+	MOVQ         ci+72(FP), R13
+	MOVQ         CX, R11
+	VMOVUPS      Z0, K1, (R11)
+	VMOVUPS      Z1, K2, 64(R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z2, K1, (R11)
+	VMOVUPS      Z3, K2, 64(R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z4, K1, (R11)
+	VMOVUPS      Z5, K2, 64(R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z6, K1, (R11)
+	VMOVUPS      Z7, K2, 64(R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z8, K1, (R11)
+	VMOVUPS      Z9, K2, 64(R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z10, K1, (R11)
+	VMOVUPS      Z11, K2, 64(R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z12, K1, (R11)
+	VMOVUPS      Z13, K2, 64(R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z14, K1, (R11)
+	VMOVUPS      Z15, K2, 64(R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z16, K1, (R11)
+	VMOVUPS      Z17, K2, 64(R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z18, K1, (R11)
+	VMOVUPS      Z19, K2, 64(R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z20, K1, (R11)
+	VMOVUPS      Z21, K2, 64(R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z22, K1, (R11)
+	VMOVUPS      Z23, K2, 64(R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z24, K1, (R11)
+	VMOVUPS      Z25, K2, 64(R11)
+	ADDQ         R13, R11
+	VMOVUPS      Z26, K1, (R11)
+	VMOVUPS      Z27, K2, 64(R11)
+	IMUL3Q       $+14, DX, R11
+	ADDQ         R11, AX
+	MOVQ         ci+72(FP), R11
+	IMUL3Q       $+14, R11, R11
+	ADDQ         R11, CX
+	DECQ         R12
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile256x1(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
-// Requires: AVX, FMA3, MMX+, SSE
-TEXT ·tile256x1(SB), NOSPLIT, $8-84
+// func tile512x1x128(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tile512x1x128(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	MOVQ    al+32(FP), SI
-	MOVQ    bl+48(FP), DI
-	MOVQ    blocks+8(FP), R10
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), R9
 
-block:
-	MOVQ    add+72(FP), CX
-	TESTQ   CX, CX
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    BX, SI
+	MOVQ    bp+56(FP), DI
+	ADDQ    DI, SI
+	MOVQ    SI, DI
+	MOVQ    bp+56(FP), R8
+	ADDQ    R8, DI
+	MOVQ    DI, R8
+	MOVQ    bp+56(FP), R10
+	ADDQ    R10, R8
+	MOVQ    al+32(FP), R10
+	MOVQ    bl+48(FP), R11
+	MOVQ    add+80(FP), R12
+	TESTQ   R12, R12
 	JZ      zero
-	MOVQ    ci+64(FP), CX
-	MOVQ    DX, CX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	JMP     start
-
-zero:
-	VXORPS     X0, X0, X0
-	VXORPS     X1, X1, X1
-	MOVQ       ci+64(FP), CX
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-
-start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R8
-	MOVQ AX, R9
-
-loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS      (CX), Y2
-	VMOVUPS      32(CX), Y3
-	VBROADCASTSS (R9), Y4
-	VFMADD231PS  Y2, Y4, Y0
-	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         SI, R9
-	ADDQ         DI, CX
-	DECQ         R8
-	JNZ          loop
-	MOVQ         ci+64(FP), CX
-	MOVQ         DX, CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	IMUL3Q       $+1, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+1, CX, CX
-	ADDQ         CX, DX
-	DECQ         R10
-	JNZ          block
-	LDMXCSR      (SP)
-	VZEROUPPER
-	RET
-
-// func tile256x2(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
-// Requires: AVX, FMA3, MMX+, SSE
-TEXT ·tile256x2(SB), NOSPLIT, $8-84
-	STMXCSR (SP)
-	MOVL    (SP), AX
-	ORL     $0x00008040, AX
-	MOVL    AX, 4(SP)
-	LDMXCSR 4(SP)
-	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	MOVQ    al+32(FP), SI
-	MOVQ    bl+48(FP), DI
-	MOVQ    blocks+8(FP), R10
-
-block:
-	MOVQ    add+72(FP), CX
-	TESTQ   CX, CX
-	JZ      zero
-	MOVQ    ci+64(FP), R8
-	MOVQ    DX, CX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	ADDQ    R8, CX
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	JMP     start
-
-zero:
-	VXORPS     X0, X0, X0
-	VXORPS     X1, X1, X1
-	VXORPS     X2, X2, X2
-	VXORPS     X3, X3, X3
-	MOVQ       ci+64(FP), R8
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R8, CX
-	PREFETCHT0 (CX)
-
-start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R8
-	MOVQ AX, R9
-
-loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS      (CX), Y4
-	VMOVUPS      32(CX), Y5
-	VBROADCASTSS (R9), Y6
-	VFMADD231PS  Y4, Y6, Y0
-	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (R9)(BX*1), Y6
-	VFMADD231PS  Y4, Y6, Y2
-	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         SI, R9
-	ADDQ         DI, CX
-	DECQ         R8
-	JNZ          loop
-	MOVQ         ci+64(FP), R8
-	MOVQ         DX, CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	IMUL3Q       $+2, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+2, CX, CX
-	ADDQ         CX, DX
-	DECQ         R10
-	JNZ          block
-	LDMXCSR      (SP)
-	VZEROUPPER
-	RET
-
-// func tile256x3(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
-// Requires: AVX, FMA3, MMX+, SSE
-TEXT ·tile256x3(SB), NOSPLIT, $8-84
-	STMXCSR (SP)
-	MOVL    (SP), AX
-	ORL     $0x00008040, AX
-	MOVL    AX, 4(SP)
-	LDMXCSR 4(SP)
-	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	MOVQ    al+32(FP), SI
-	MOVQ    bl+48(FP), DI
-	MOVQ    blocks+8(FP), R10
-
-block:
-	MOVQ    add+72(FP), CX
-	TESTQ   CX, CX
-	JZ      zero
-	MOVQ    ci+64(FP), R8
-	MOVQ    DX, CX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	ADDQ    R8, CX
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	ADDQ    R8, CX
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	JMP     start
-
-zero:
-	VXORPS     X0, X0, X0
-	VXORPS     X1, X1, X1
-	VXORPS     X2, X2, X2
-	VXORPS     X3, X3, X3
-	VXORPS     X4, X4, X4
-	VXORPS     X5, X5, X5
-	MOVQ       ci+64(FP), R8
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R8, CX
-	PREFETCHT0 (CX)
-	ADDQ       R8, CX
-	PREFETCHT0 (CX)
-
-start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R8
-	MOVQ AX, R9
-
-loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS      (CX), Y6
-	VMOVUPS      32(CX), Y7
-	VBROADCASTSS (R9), Y8
-	VFMADD231PS  Y6, Y8, Y0
-	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (R9)(BX*1), Y8
-	VFMADD231PS  Y6, Y8, Y2
-	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (R9)(BX*2), Y8
-	VFMADD231PS  Y6, Y8, Y4
-	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         SI, R9
-	ADDQ         DI, CX
-	DECQ         R8
-	JNZ          loop
-	MOVQ         ci+64(FP), R8
-	MOVQ         DX, CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	IMUL3Q       $+3, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+3, CX, CX
-	ADDQ         CX, DX
-	DECQ         R10
-	JNZ          block
-	LDMXCSR      (SP)
-	VZEROUPPER
-	RET
-
-// func tile256x4(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
-// Requires: AVX, FMA3, MMX+, SSE
-TEXT ·tile256x4(SB), NOSPLIT, $8-84
-	STMXCSR (SP)
-	MOVL    (SP), AX
-	ORL     $0x00008040, AX
-	MOVL    AX, 4(SP)
-	LDMXCSR 4(SP)
-	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	MOVQ    al+32(FP), DI
-	MOVQ    bl+48(FP), R8
-	MOVQ    blocks+8(FP), R11
-
-block:
-	MOVQ    add+72(FP), CX
-	TESTQ   CX, CX
-	JZ      zero
-	MOVQ    ci+64(FP), R9
-	MOVQ    DX, CX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	ADDQ    R9, CX
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	ADDQ    R9, CX
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	ADDQ    R9, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS 32(CX), Y7
+	MOVQ    ci+72(FP), R12
+	MOVQ    CX, R12
+	VMOVUPS (R12), Z0
+	VMOVUPS 64(R12), Z1
+	VMOVUPS 128(R12), Z2
+	VMOVUPS 192(R12), Z3
+	VMOVUPS 256(R12), Z4
+	VMOVUPS 320(R12), Z5
+	VMOVUPS 384(R12), Z6
+	VMOVUPS 448(R12), Z7
 	JMP     start
 
 zero:
@@ -4175,221 +4172,108 @@ zero:
 	VXORPS     X5, X5, X5
 	VXORPS     X6, X6, X6
 	VXORPS     X7, X7, X7
-	MOVQ       ci+64(FP), R9
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
+	MOVQ       ci+72(FP), R12
+	MOVQ       CX, R12
+	PREFETCHT0 (R12)
 
 start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R9
-	MOVQ AX, R10
+	MOVQ k+0(FP), R12
+	MOVQ AX, R13
 
 loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS      (CX), Y8
-	VMOVUPS      32(CX), Y9
-	VBROADCASTSS (R10), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R10)(BX*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R10)(BX*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R10)(SI*1), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         DI, R10
-	ADDQ         R8, CX
-	DECQ         R9
+	VMOVUPS      (BX), Z8
+	VMOVUPS      64(BX), Z9
+	VMOVUPS      (SI), Z10
+	VMOVUPS      64(SI), Z11
+	VMOVUPS      (DI), Z12
+	VMOVUPS      64(DI), Z13
+	VMOVUPS      (R8), Z14
+	VMOVUPS      64(R8), Z15
+	VBROADCASTSS (R13), Z16
+	VFMADD231PS  Z8, Z16, Z0
+	VFMADD231PS  Z9, Z16, Z1
+	VFMADD231PS  Z10, Z16, Z2
+	VFMADD231PS  Z11, Z16, Z3
+	VFMADD231PS  Z12, Z16, Z4
+	VFMADD231PS  Z13, Z16, Z5
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	ADDQ         R10, R13
+	ADDQ         R11, BX
+	ADDQ         R11, SI
+	ADDQ         R11, DI
+	ADDQ         R11, R8
+	DECQ         R12
 	JNZ          loop
-	MOVQ         ci+64(FP), R9
-	MOVQ         DX, CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         R9, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         R9, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         R9, CX
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y7, 32(CX)
-	IMUL3Q       $+4, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+4, CX, CX
-	ADDQ         CX, DX
-	DECQ         R11
-	JNZ          block
+	MOVQ         ci+72(FP), BX
+	MOVQ         CX, BX
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 64(BX)
+	VMOVUPS      Z2, 128(BX)
+	VMOVUPS      Z3, 192(BX)
+	VMOVUPS      Z4, 256(BX)
+	VMOVUPS      Z5, 320(BX)
+	VMOVUPS      Z6, 384(BX)
+	VMOVUPS      Z7, 448(BX)
+	IMUL3Q       $+1, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+1, BX, BX
+	ADDQ         BX, CX
+	DECQ         R9
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
 
-// func tile256x5(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
-// Requires: AVX, FMA3, MMX+, SSE
-TEXT ·tile256x5(SB), NOSPLIT, $8-84
+// func tile512x2x128(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tile512x2x128(SB), NOSPLIT, $8-92
 	STMXCSR (SP)
 	MOVL    (SP), AX
 	ORL     $0x00008040, AX
 	MOVL    AX, 4(SP)
 	LDMXCSR 4(SP)
 	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	MOVQ    al+32(FP), DI
-	MOVQ    bl+48(FP), R8
-	MOVQ    blocks+8(FP), R11
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), R9
 
-block:
-	MOVQ    add+72(FP), CX
-	TESTQ   CX, CX
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    BX, SI
+	MOVQ    bp+56(FP), DI
+	ADDQ    DI, SI
+	MOVQ    SI, DI
+	MOVQ    bp+56(FP), R8
+	ADDQ    R8, DI
+	MOVQ    DI, R8
+	MOVQ    bp+56(FP), R10
+	ADDQ    R10, R8
+	MOVQ    al+32(FP), R10
+	MOVQ    bl+48(FP), R11
+	MOVQ    add+80(FP), R12
+	TESTQ   R12, R12
 	JZ      zero
-	MOVQ    ci+64(FP), R9
-	MOVQ    DX, CX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	ADDQ    R9, CX
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	ADDQ    R9, CX
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	ADDQ    R9, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS 32(CX), Y7
-	ADDQ    R9, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS 32(CX), Y9
-	JMP     start
-
-zero:
-	VXORPS     X0, X0, X0
-	VXORPS     X1, X1, X1
-	VXORPS     X2, X2, X2
-	VXORPS     X3, X3, X3
-	VXORPS     X4, X4, X4
-	VXORPS     X5, X5, X5
-	VXORPS     X6, X6, X6
-	VXORPS     X7, X7, X7
-	VXORPS     X8, X8, X8
-	VXORPS     X9, X9, X9
-	MOVQ       ci+64(FP), R9
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
-	ADDQ       R9, CX
-	PREFETCHT0 (CX)
-
-start:
-	MOVQ b+40(FP), CX
-	MOVQ k+0(FP), R9
-	MOVQ AX, R10
-
-loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS      (CX), Y10
-	VMOVUPS      32(CX), Y11
-	VBROADCASTSS (R10), Y12
-	VFMADD231PS  Y10, Y12, Y0
-	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (R10)(BX*1), Y12
-	VFMADD231PS  Y10, Y12, Y2
-	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (R10)(BX*2), Y12
-	VFMADD231PS  Y10, Y12, Y4
-	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (R10)(SI*1), Y12
-	VFMADD231PS  Y10, Y12, Y6
-	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (R10)(BX*4), Y12
-	VFMADD231PS  Y10, Y12, Y8
-	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         DI, R10
-	ADDQ         R8, CX
-	DECQ         R9
-	JNZ          loop
-	MOVQ         ci+64(FP), R9
-	MOVQ         DX, CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         R9, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         R9, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         R9, CX
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y7, 32(CX)
-	ADDQ         R9, CX
-	VMOVUPS      Y8, (CX)
-	VMOVUPS      Y9, 32(CX)
-	IMUL3Q       $+5, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+5, CX, CX
-	ADDQ         CX, DX
-	DECQ         R11
-	JNZ          block
-	LDMXCSR      (SP)
-	VZEROUPPER
-	RET
-
-// func tile256x6(k int, blocks int, a *float32, ai int, al int, b *float32, bl int, c *float32, ci int, add int, mask uint32)
-// Requires: AVX, FMA3, MMX+, SSE
-TEXT ·tile256x6(SB), NOSPLIT, $8-84
-	STMXCSR (SP)
-	MOVL    (SP), AX
-	ORL     $0x00008040, AX
-	MOVL    AX, 4(SP)
-	LDMXCSR 4(SP)
-	MOVQ    a+16(FP), AX
-	MOVQ    c+56(FP), DX
-	MOVQ    ai+24(FP), BX
-	LEAQ    (BX)(BX*2), SI
-	LEAQ    (SI)(BX*2), DI
-	MOVQ    al+32(FP), R8
-	MOVQ    bl+48(FP), R9
-	MOVQ    blocks+8(FP), R12
-
-block:
-	MOVQ    add+72(FP), CX
-	TESTQ   CX, CX
-	JZ      zero
-	MOVQ    ci+64(FP), R10
-	MOVQ    DX, CX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	ADDQ    R10, CX
-	VMOVUPS (CX), Y2
-	VMOVUPS 32(CX), Y3
-	ADDQ    R10, CX
-	VMOVUPS (CX), Y4
-	VMOVUPS 32(CX), Y5
-	ADDQ    R10, CX
-	VMOVUPS (CX), Y6
-	VMOVUPS 32(CX), Y7
-	ADDQ    R10, CX
-	VMOVUPS (CX), Y8
-	VMOVUPS 32(CX), Y9
-	ADDQ    R10, CX
-	VMOVUPS (CX), Y10
-	VMOVUPS 32(CX), Y11
+	MOVQ    ci+72(FP), R13
+	MOVQ    CX, R12
+	VMOVUPS (R12), Z0
+	VMOVUPS 64(R12), Z1
+	VMOVUPS 128(R12), Z2
+	VMOVUPS 192(R12), Z3
+	VMOVUPS 256(R12), Z4
+	VMOVUPS 320(R12), Z5
+	VMOVUPS 384(R12), Z6
+	VMOVUPS 448(R12), Z7
+	ADDQ    R13, R12
+	VMOVUPS (R12), Z8
+	VMOVUPS 64(R12), Z9
+	VMOVUPS 128(R12), Z10
+	VMOVUPS 192(R12), Z11
+	VMOVUPS 256(R12), Z12
+	VMOVUPS 320(R12), Z13
+	VMOVUPS 384(R12), Z14
+	VMOVUPS 448(R12), Z15
 	JMP     start
 
 zero:
@@ -4405,77 +4289,7797 @@ zero:
 	VXORPS     X9, X9, X9
 	VXORPS     X10, X10, X10
 	VXORPS     X11, X11, X11
-	MOVQ       ci+64(FP), R10
-	MOVQ       DX, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
-	ADDQ       R10, CX
-	PREFETCHT0 (CX)
+	VXORPS     X12, X12, X12
+	VXORPS     X13, X13, X13
+	VXORPS     X14, X14, X14
+	VXORPS     X15, X15, X15
+	MOVQ       ci+72(FP), R13
+	MOVQ       CX, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
 
 start:
-	MOVQ b+40(FP), CX
+	MOVQ k+0(FP), R12
+	MOVQ AX, R13
+
+loop:
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VMOVUPS      (SI), Z18
+	VMOVUPS      64(SI), Z19
+	VMOVUPS      (DI), Z20
+	VMOVUPS      64(DI), Z21
+	VMOVUPS      (R8), Z22
+	VMOVUPS      64(R8), Z23
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z16, Z24, Z0
+	VFMADD231PS  Z17, Z24, Z1
+	VFMADD231PS  Z18, Z24, Z2
+	VFMADD231PS  Z19, Z24, Z3
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R13)(DX*1), Z24
+	VFMADD231PS  Z16, Z24, Z8
+	VFMADD231PS  Z17, Z24, Z9
+	VFMADD231PS  Z18, Z24, Z10
+	VFMADD231PS  Z19, Z24, Z11
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	ADDQ         R10, R13
+	ADDQ         R11, BX
+	ADDQ         R11, SI
+	ADDQ         R11, DI
+	ADDQ         R11, R8
+	DECQ         R12
+	JNZ          loop
+	MOVQ         ci+72(FP), SI
+	MOVQ         CX, BX
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 64(BX)
+	VMOVUPS      Z2, 128(BX)
+	VMOVUPS      Z3, 192(BX)
+	VMOVUPS      Z4, 256(BX)
+	VMOVUPS      Z5, 320(BX)
+	VMOVUPS      Z6, 384(BX)
+	VMOVUPS      Z7, 448(BX)
+	ADDQ         SI, BX
+	VMOVUPS      Z8, (BX)
+	VMOVUPS      Z9, 64(BX)
+	VMOVUPS      Z10, 128(BX)
+	VMOVUPS      Z11, 192(BX)
+	VMOVUPS      Z12, 256(BX)
+	VMOVUPS      Z13, 320(BX)
+	VMOVUPS      Z14, 384(BX)
+	VMOVUPS      Z15, 448(BX)
+	IMUL3Q       $+2, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+2, BX, BX
+	ADDQ         BX, CX
+	DECQ         R9
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tile512x3x96(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tile512x3x96(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), R8
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    BX, SI
+	MOVQ    bp+56(FP), DI
+	ADDQ    DI, SI
+	MOVQ    SI, DI
+	MOVQ    bp+56(FP), R9
+	ADDQ    R9, DI
+	MOVQ    al+32(FP), R9
+	MOVQ    bl+48(FP), R10
+	MOVQ    add+80(FP), R11
+	TESTQ   R11, R11
+	JZ      zero
+	MOVQ    ci+72(FP), R12
+	MOVQ    CX, R11
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	VMOVUPS 128(R11), Z2
+	VMOVUPS 192(R11), Z3
+	VMOVUPS 256(R11), Z4
+	VMOVUPS 320(R11), Z5
+	ADDQ    R12, R11
+	VMOVUPS (R11), Z6
+	VMOVUPS 64(R11), Z7
+	VMOVUPS 128(R11), Z8
+	VMOVUPS 192(R11), Z9
+	VMOVUPS 256(R11), Z10
+	VMOVUPS 320(R11), Z11
+	ADDQ    R12, R11
+	VMOVUPS (R11), Z12
+	VMOVUPS 64(R11), Z13
+	VMOVUPS 128(R11), Z14
+	VMOVUPS 192(R11), Z15
+	VMOVUPS 256(R11), Z16
+	VMOVUPS 320(R11), Z17
+	JMP     start
+
+zero:
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	VXORPS     X8, X8, X8
+	VXORPS     X9, X9, X9
+	VXORPS     X10, X10, X10
+	VXORPS     X11, X11, X11
+	VXORPS     X12, X12, X12
+	VXORPS     X13, X13, X13
+	VXORPS     X14, X14, X14
+	VXORPS     X15, X15, X15
+	VXORPS     X16, X16, X16
+	VXORPS     X17, X17, X17
+	MOVQ       ci+72(FP), R12
+	MOVQ       CX, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+
+start:
+	MOVQ k+0(FP), R11
+	MOVQ AX, R12
+
+loop:
+	PREFETCHT0   4096(BX)
+	PREFETCHT0   4160(BX)
+	PREFETCHT0   4096(SI)
+	PREFETCHT0   4160(SI)
+	PREFETCHT0   4096(DI)
+	PREFETCHT0   4160(DI)
+	VMOVUPS      (BX), Z18
+	VMOVUPS      64(BX), Z19
+	VMOVUPS      (SI), Z20
+	VMOVUPS      64(SI), Z21
+	VMOVUPS      (DI), Z22
+	VMOVUPS      64(DI), Z23
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z18, Z24, Z0
+	VFMADD231PS  Z19, Z24, Z1
+	VFMADD231PS  Z20, Z24, Z2
+	VFMADD231PS  Z21, Z24, Z3
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R12)(DX*1), Z24
+	VFMADD231PS  Z18, Z24, Z6
+	VFMADD231PS  Z19, Z24, Z7
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R12)(DX*2), Z24
+	VFMADD231PS  Z18, Z24, Z12
+	VFMADD231PS  Z19, Z24, Z13
+	VFMADD231PS  Z20, Z24, Z14
+	VFMADD231PS  Z21, Z24, Z15
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	ADDQ         R9, R12
+	ADDQ         R10, BX
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	DECQ         R11
+	JNZ          loop
+	MOVQ         ci+72(FP), SI
+	MOVQ         CX, BX
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 64(BX)
+	VMOVUPS      Z2, 128(BX)
+	VMOVUPS      Z3, 192(BX)
+	VMOVUPS      Z4, 256(BX)
+	VMOVUPS      Z5, 320(BX)
+	ADDQ         SI, BX
+	VMOVUPS      Z6, (BX)
+	VMOVUPS      Z7, 64(BX)
+	VMOVUPS      Z8, 128(BX)
+	VMOVUPS      Z9, 192(BX)
+	VMOVUPS      Z10, 256(BX)
+	VMOVUPS      Z11, 320(BX)
+	ADDQ         SI, BX
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, 64(BX)
+	VMOVUPS      Z14, 128(BX)
+	VMOVUPS      Z15, 192(BX)
+	VMOVUPS      Z16, 256(BX)
+	VMOVUPS      Z17, 320(BX)
+	IMUL3Q       $+3, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+3, BX, BX
+	ADDQ         BX, CX
+	DECQ         R8
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tile512x4x96(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tile512x4x96(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    tiles+8(FP), R9
+
+tile:
+	MOVQ    b+40(FP), SI
+	MOVQ    SI, DI
+	MOVQ    bp+56(FP), R8
+	ADDQ    R8, DI
+	MOVQ    DI, R8
+	MOVQ    bp+56(FP), R10
+	ADDQ    R10, R8
+	MOVQ    al+32(FP), R10
+	MOVQ    bl+48(FP), R11
+	MOVQ    add+80(FP), R12
+	TESTQ   R12, R12
+	JZ      zero
+	MOVQ    ci+72(FP), R13
+	MOVQ    CX, R12
+	VMOVUPS (R12), Z0
+	VMOVUPS 64(R12), Z1
+	VMOVUPS 128(R12), Z2
+	VMOVUPS 192(R12), Z3
+	VMOVUPS 256(R12), Z4
+	VMOVUPS 320(R12), Z5
+	ADDQ    R13, R12
+	VMOVUPS (R12), Z6
+	VMOVUPS 64(R12), Z7
+	VMOVUPS 128(R12), Z8
+	VMOVUPS 192(R12), Z9
+	VMOVUPS 256(R12), Z10
+	VMOVUPS 320(R12), Z11
+	ADDQ    R13, R12
+	VMOVUPS (R12), Z12
+	VMOVUPS 64(R12), Z13
+	VMOVUPS 128(R12), Z14
+	VMOVUPS 192(R12), Z15
+	VMOVUPS 256(R12), Z16
+	VMOVUPS 320(R12), Z17
+	ADDQ    R13, R12
+	VMOVUPS (R12), Z18
+	VMOVUPS 64(R12), Z19
+	VMOVUPS 128(R12), Z20
+	VMOVUPS 192(R12), Z21
+	VMOVUPS 256(R12), Z22
+	VMOVUPS 320(R12), Z23
+	JMP     start
+
+zero:
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	VXORPS     X8, X8, X8
+	VXORPS     X9, X9, X9
+	VXORPS     X10, X10, X10
+	VXORPS     X11, X11, X11
+	VXORPS     X12, X12, X12
+	VXORPS     X13, X13, X13
+	VXORPS     X14, X14, X14
+	VXORPS     X15, X15, X15
+	VXORPS     X16, X16, X16
+	VXORPS     X17, X17, X17
+	VXORPS     X18, X18, X18
+	VXORPS     X19, X19, X19
+	VXORPS     X20, X20, X20
+	VXORPS     X21, X21, X21
+	VXORPS     X22, X22, X22
+	VXORPS     X23, X23, X23
+	MOVQ       ci+72(FP), R13
+	MOVQ       CX, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+
+start:
+	MOVQ k+0(FP), R12
+	MOVQ AX, R13
+
+loop:
+	PREFETCHT0   4096(SI)
+	PREFETCHT0   4160(SI)
+	PREFETCHT0   4096(DI)
+	PREFETCHT0   4160(DI)
+	PREFETCHT0   4096(R8)
+	PREFETCHT0   4160(R8)
+	VMOVUPS      (SI), Z24
+	VMOVUPS      64(SI), Z25
+	VMOVUPS      (DI), Z26
+	VMOVUPS      64(DI), Z27
+	VMOVUPS      (R8), Z28
+	VMOVUPS      64(R8), Z29
+	VBROADCASTSS (R13), Z30
+	VFMADD231PS  Z24, Z30, Z0
+	VFMADD231PS  Z25, Z30, Z1
+	VFMADD231PS  Z26, Z30, Z2
+	VFMADD231PS  Z27, Z30, Z3
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS (R13)(DX*1), Z30
+	VFMADD231PS  Z24, Z30, Z6
+	VFMADD231PS  Z25, Z30, Z7
+	VFMADD231PS  Z26, Z30, Z8
+	VFMADD231PS  Z27, Z30, Z9
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS (R13)(DX*2), Z30
+	VFMADD231PS  Z24, Z30, Z12
+	VFMADD231PS  Z25, Z30, Z13
+	VFMADD231PS  Z26, Z30, Z14
+	VFMADD231PS  Z27, Z30, Z15
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS (R13)(BX*1), Z30
+	VFMADD231PS  Z24, Z30, Z18
+	VFMADD231PS  Z25, Z30, Z19
+	VFMADD231PS  Z26, Z30, Z20
+	VFMADD231PS  Z27, Z30, Z21
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	ADDQ         R10, R13
+	ADDQ         R11, SI
+	ADDQ         R11, DI
+	ADDQ         R11, R8
+	DECQ         R12
+	JNZ          loop
+	MOVQ         ci+72(FP), DI
+	MOVQ         CX, SI
+	VMOVUPS      Z0, (SI)
+	VMOVUPS      Z1, 64(SI)
+	VMOVUPS      Z2, 128(SI)
+	VMOVUPS      Z3, 192(SI)
+	VMOVUPS      Z4, 256(SI)
+	VMOVUPS      Z5, 320(SI)
+	ADDQ         DI, SI
+	VMOVUPS      Z6, (SI)
+	VMOVUPS      Z7, 64(SI)
+	VMOVUPS      Z8, 128(SI)
+	VMOVUPS      Z9, 192(SI)
+	VMOVUPS      Z10, 256(SI)
+	VMOVUPS      Z11, 320(SI)
+	ADDQ         DI, SI
+	VMOVUPS      Z12, (SI)
+	VMOVUPS      Z13, 64(SI)
+	VMOVUPS      Z14, 128(SI)
+	VMOVUPS      Z15, 192(SI)
+	VMOVUPS      Z16, 256(SI)
+	VMOVUPS      Z17, 320(SI)
+	ADDQ         DI, SI
+	VMOVUPS      Z18, (SI)
+	VMOVUPS      Z19, 64(SI)
+	VMOVUPS      Z20, 128(SI)
+	VMOVUPS      Z21, 192(SI)
+	VMOVUPS      Z22, 256(SI)
+	VMOVUPS      Z23, 320(SI)
+	IMUL3Q       $+4, DX, SI
+	ADDQ         SI, AX
+	MOVQ         ci+72(FP), SI
+	IMUL3Q       $+4, SI, SI
+	ADDQ         SI, CX
+	DECQ         R9
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tile512x5x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tile512x5x64(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    tiles+8(FP), R8
+
+tile:
+	MOVQ    b+40(FP), SI
+	MOVQ    SI, DI
+	MOVQ    bp+56(FP), R9
+	ADDQ    R9, DI
+	MOVQ    al+32(FP), R9
+	MOVQ    bl+48(FP), R10
+	MOVQ    add+80(FP), R11
+	TESTQ   R11, R11
+	JZ      zero
+	MOVQ    ci+72(FP), R12
+	MOVQ    CX, R11
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	VMOVUPS 128(R11), Z2
+	VMOVUPS 192(R11), Z3
+	ADDQ    R12, R11
+	VMOVUPS (R11), Z4
+	VMOVUPS 64(R11), Z5
+	VMOVUPS 128(R11), Z6
+	VMOVUPS 192(R11), Z7
+	ADDQ    R12, R11
+	VMOVUPS (R11), Z8
+	VMOVUPS 64(R11), Z9
+	VMOVUPS 128(R11), Z10
+	VMOVUPS 192(R11), Z11
+	ADDQ    R12, R11
+	VMOVUPS (R11), Z12
+	VMOVUPS 64(R11), Z13
+	VMOVUPS 128(R11), Z14
+	VMOVUPS 192(R11), Z15
+	ADDQ    R12, R11
+	VMOVUPS (R11), Z16
+	VMOVUPS 64(R11), Z17
+	VMOVUPS 128(R11), Z18
+	VMOVUPS 192(R11), Z19
+	JMP     start
+
+zero:
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	VXORPS     X8, X8, X8
+	VXORPS     X9, X9, X9
+	VXORPS     X10, X10, X10
+	VXORPS     X11, X11, X11
+	VXORPS     X12, X12, X12
+	VXORPS     X13, X13, X13
+	VXORPS     X14, X14, X14
+	VXORPS     X15, X15, X15
+	VXORPS     X16, X16, X16
+	VXORPS     X17, X17, X17
+	VXORPS     X18, X18, X18
+	VXORPS     X19, X19, X19
+	MOVQ       ci+72(FP), R12
+	MOVQ       CX, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+
+start:
+	MOVQ k+0(FP), R11
+	MOVQ AX, R12
+
+loop:
+	PREFETCHT0   8192(SI)
+	PREFETCHT0   8256(SI)
+	PREFETCHT0   8192(DI)
+	PREFETCHT0   8256(DI)
+	VMOVUPS      (SI), Z20
+	VMOVUPS      64(SI), Z21
+	VMOVUPS      (DI), Z22
+	VMOVUPS      64(DI), Z23
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z20, Z24, Z0
+	VFMADD231PS  Z21, Z24, Z1
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (R12)(DX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R12)(DX*2), Z24
+	VFMADD231PS  Z20, Z24, Z8
+	VFMADD231PS  Z21, Z24, Z9
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R12)(BX*1), Z24
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R12)(DX*4), Z24
+	VFMADD231PS  Z20, Z24, Z16
+	VFMADD231PS  Z21, Z24, Z17
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	ADDQ         R9, R12
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	DECQ         R11
+	JNZ          loop
+	MOVQ         ci+72(FP), DI
+	MOVQ         CX, SI
+	VMOVUPS      Z0, (SI)
+	VMOVUPS      Z1, 64(SI)
+	VMOVUPS      Z2, 128(SI)
+	VMOVUPS      Z3, 192(SI)
+	ADDQ         DI, SI
+	VMOVUPS      Z4, (SI)
+	VMOVUPS      Z5, 64(SI)
+	VMOVUPS      Z6, 128(SI)
+	VMOVUPS      Z7, 192(SI)
+	ADDQ         DI, SI
+	VMOVUPS      Z8, (SI)
+	VMOVUPS      Z9, 64(SI)
+	VMOVUPS      Z10, 128(SI)
+	VMOVUPS      Z11, 192(SI)
+	ADDQ         DI, SI
+	VMOVUPS      Z12, (SI)
+	VMOVUPS      Z13, 64(SI)
+	VMOVUPS      Z14, 128(SI)
+	VMOVUPS      Z15, 192(SI)
+	ADDQ         DI, SI
+	VMOVUPS      Z16, (SI)
+	VMOVUPS      Z17, 64(SI)
+	VMOVUPS      Z18, 128(SI)
+	VMOVUPS      Z19, 192(SI)
+	IMUL3Q       $+5, DX, SI
+	ADDQ         SI, AX
+	MOVQ         ci+72(FP), SI
+	IMUL3Q       $+5, SI, SI
+	ADDQ         SI, CX
+	DECQ         R8
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tile512x6x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tile512x6x64(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	MOVQ    tiles+8(FP), R9
+
+tile:
+	MOVQ    b+40(FP), DI
+	MOVQ    DI, R8
+	MOVQ    bp+56(FP), R10
+	ADDQ    R10, R8
+	MOVQ    al+32(FP), R10
+	MOVQ    bl+48(FP), R11
+	MOVQ    add+80(FP), R12
+	TESTQ   R12, R12
+	JZ      zero
+	MOVQ    ci+72(FP), R13
+	MOVQ    CX, R12
+	VMOVUPS (R12), Z0
+	VMOVUPS 64(R12), Z1
+	VMOVUPS 128(R12), Z2
+	VMOVUPS 192(R12), Z3
+	ADDQ    R13, R12
+	VMOVUPS (R12), Z4
+	VMOVUPS 64(R12), Z5
+	VMOVUPS 128(R12), Z6
+	VMOVUPS 192(R12), Z7
+	ADDQ    R13, R12
+	VMOVUPS (R12), Z8
+	VMOVUPS 64(R12), Z9
+	VMOVUPS 128(R12), Z10
+	VMOVUPS 192(R12), Z11
+	ADDQ    R13, R12
+	VMOVUPS (R12), Z12
+	VMOVUPS 64(R12), Z13
+	VMOVUPS 128(R12), Z14
+	VMOVUPS 192(R12), Z15
+	ADDQ    R13, R12
+	VMOVUPS (R12), Z16
+	VMOVUPS 64(R12), Z17
+	VMOVUPS 128(R12), Z18
+	VMOVUPS 192(R12), Z19
+	ADDQ    R13, R12
+	VMOVUPS (R12), Z20
+	VMOVUPS 64(R12), Z21
+	VMOVUPS 128(R12), Z22
+	VMOVUPS 192(R12), Z23
+	JMP     start
+
+zero:
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	VXORPS     X8, X8, X8
+	VXORPS     X9, X9, X9
+	VXORPS     X10, X10, X10
+	VXORPS     X11, X11, X11
+	VXORPS     X12, X12, X12
+	VXORPS     X13, X13, X13
+	VXORPS     X14, X14, X14
+	VXORPS     X15, X15, X15
+	VXORPS     X16, X16, X16
+	VXORPS     X17, X17, X17
+	VXORPS     X18, X18, X18
+	VXORPS     X19, X19, X19
+	VXORPS     X20, X20, X20
+	VXORPS     X21, X21, X21
+	VXORPS     X22, X22, X22
+	VXORPS     X23, X23, X23
+	MOVQ       ci+72(FP), R13
+	MOVQ       CX, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+
+start:
+	MOVQ k+0(FP), R12
+	MOVQ AX, R13
+
+loop:
+	PREFETCHT0   8192(DI)
+	PREFETCHT0   8256(DI)
+	PREFETCHT0   8192(R8)
+	PREFETCHT0   8256(R8)
+	VMOVUPS      (DI), Z24
+	VMOVUPS      64(DI), Z25
+	VMOVUPS      (R8), Z26
+	VMOVUPS      64(R8), Z27
+	VBROADCASTSS (R13), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS (R13)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS (R13)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS (R13)(BX*1), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS (R13)(DX*4), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS (R13)(SI*1), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	ADDQ         R10, R13
+	ADDQ         R11, DI
+	ADDQ         R11, R8
+	DECQ         R12
+	JNZ          loop
+	MOVQ         ci+72(FP), R8
+	MOVQ         CX, DI
+	VMOVUPS      Z0, (DI)
+	VMOVUPS      Z1, 64(DI)
+	VMOVUPS      Z2, 128(DI)
+	VMOVUPS      Z3, 192(DI)
+	ADDQ         R8, DI
+	VMOVUPS      Z4, (DI)
+	VMOVUPS      Z5, 64(DI)
+	VMOVUPS      Z6, 128(DI)
+	VMOVUPS      Z7, 192(DI)
+	ADDQ         R8, DI
+	VMOVUPS      Z8, (DI)
+	VMOVUPS      Z9, 64(DI)
+	VMOVUPS      Z10, 128(DI)
+	VMOVUPS      Z11, 192(DI)
+	ADDQ         R8, DI
+	VMOVUPS      Z12, (DI)
+	VMOVUPS      Z13, 64(DI)
+	VMOVUPS      Z14, 128(DI)
+	VMOVUPS      Z15, 192(DI)
+	ADDQ         R8, DI
+	VMOVUPS      Z16, (DI)
+	VMOVUPS      Z17, 64(DI)
+	VMOVUPS      Z18, 128(DI)
+	VMOVUPS      Z19, 192(DI)
+	ADDQ         R8, DI
+	VMOVUPS      Z20, (DI)
+	VMOVUPS      Z21, 64(DI)
+	VMOVUPS      Z22, 128(DI)
+	VMOVUPS      Z23, 192(DI)
+	IMUL3Q       $+6, DX, DI
+	ADDQ         DI, AX
+	MOVQ         ci+72(FP), DI
+	IMUL3Q       $+6, DI, DI
+	ADDQ         DI, CX
+	DECQ         R9
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tile256x1x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, FMA3, MMX+, SSE
+TEXT ·tile256x1x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    al+32(FP), DI
+	MOVQ    bl+48(FP), R8
+	MOVQ    add+80(FP), R9
+	TESTQ   R9, R9
+	JZ      zero
+	MOVQ    ci+72(FP), R9
+	MOVQ    CX, R9
+	VMOVUPS (R9), Y0
+	VMOVUPS 32(R9), Y1
+	JMP     start
+
+zero:
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	MOVQ       ci+72(FP), R9
+	MOVQ       CX, R9
+	PREFETCHT0 (R9)
+
+start:
+	MOVQ k+0(FP), R9
+	MOVQ AX, R10
+
+loop:
+	VMOVUPS      (BX), Y2
+	VMOVUPS      32(BX), Y3
+	VBROADCASTSS (R10), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         DI, R10
+	ADDQ         R8, BX
+	DECQ         R9
+	JNZ          loop
+	MOVQ         ci+72(FP), BX
+	MOVQ         CX, BX
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	IMUL3Q       $+1, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+1, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tile256x2x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, FMA3, MMX+, SSE
+TEXT ·tile256x2x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    al+32(FP), DI
+	MOVQ    bl+48(FP), R8
+	MOVQ    add+80(FP), R9
+	TESTQ   R9, R9
+	JZ      zero
+	MOVQ    ci+72(FP), R10
+	MOVQ    CX, R9
+	VMOVUPS (R9), Y0
+	VMOVUPS 32(R9), Y1
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y2
+	VMOVUPS 32(R9), Y3
+	JMP     start
+
+zero:
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	MOVQ       ci+72(FP), R10
+	MOVQ       CX, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+
+start:
+	MOVQ k+0(FP), R9
+	MOVQ AX, R10
+
+loop:
+	VMOVUPS      (BX), Y4
+	VMOVUPS      32(BX), Y5
+	VBROADCASTSS (R10), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (R10)(DX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         DI, R10
+	ADDQ         R8, BX
+	DECQ         R9
+	JNZ          loop
+	MOVQ         ci+72(FP), DI
+	MOVQ         CX, BX
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	ADDQ         DI, BX
+	VMOVUPS      Y2, (BX)
+	VMOVUPS      Y3, 32(BX)
+	IMUL3Q       $+2, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+2, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tile256x3x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, FMA3, MMX+, SSE
+TEXT ·tile256x3x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    al+32(FP), DI
+	MOVQ    bl+48(FP), R8
+	MOVQ    add+80(FP), R9
+	TESTQ   R9, R9
+	JZ      zero
+	MOVQ    ci+72(FP), R10
+	MOVQ    CX, R9
+	VMOVUPS (R9), Y0
+	VMOVUPS 32(R9), Y1
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y2
+	VMOVUPS 32(R9), Y3
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y4
+	VMOVUPS 32(R9), Y5
+	JMP     start
+
+zero:
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	MOVQ       ci+72(FP), R10
+	MOVQ       CX, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+
+start:
+	MOVQ k+0(FP), R9
+	MOVQ AX, R10
+
+loop:
+	PREFETCHT0   4096(BX)
+	VMOVUPS      (BX), Y6
+	VMOVUPS      32(BX), Y7
+	VBROADCASTSS (R10), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (R10)(DX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (R10)(DX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         DI, R10
+	ADDQ         R8, BX
+	DECQ         R9
+	JNZ          loop
+	MOVQ         ci+72(FP), DI
+	MOVQ         CX, BX
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	ADDQ         DI, BX
+	VMOVUPS      Y2, (BX)
+	VMOVUPS      Y3, 32(BX)
+	ADDQ         DI, BX
+	VMOVUPS      Y4, (BX)
+	VMOVUPS      Y5, 32(BX)
+	IMUL3Q       $+3, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+3, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tile256x4x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, FMA3, MMX+, SSE
+TEXT ·tile256x4x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), SI
+	MOVQ    al+32(FP), R8
+	MOVQ    bl+48(FP), R9
+	MOVQ    add+80(FP), R10
+	TESTQ   R10, R10
+	JZ      zero
+	MOVQ    ci+72(FP), R11
+	MOVQ    CX, R10
+	VMOVUPS (R10), Y0
+	VMOVUPS 32(R10), Y1
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y2
+	VMOVUPS 32(R10), Y3
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y4
+	VMOVUPS 32(R10), Y5
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y6
+	VMOVUPS 32(R10), Y7
+	JMP     start
+
+zero:
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	MOVQ       ci+72(FP), R11
+	MOVQ       CX, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+
+start:
 	MOVQ k+0(FP), R10
 	MOVQ AX, R11
 
 loop:
-	PREFETCHT0   8192(CX)
-	VMOVUPS      (CX), Y12
-	VMOVUPS      32(CX), Y13
-	VBROADCASTSS (R11), Y14
-	VFMADD231PS  Y12, Y14, Y0
-	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (R11)(BX*1), Y14
-	VFMADD231PS  Y12, Y14, Y2
-	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (R11)(BX*2), Y14
-	VFMADD231PS  Y12, Y14, Y4
-	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (R11)(SI*1), Y14
-	VFMADD231PS  Y12, Y14, Y6
-	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (R11)(BX*4), Y14
-	VFMADD231PS  Y12, Y14, Y8
-	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R11)(DI*1), Y14
-	VFMADD231PS  Y12, Y14, Y10
-	VFMADD231PS  Y13, Y14, Y11
+	PREFETCHT0   4096(SI)
+	VMOVUPS      (SI), Y8
+	VMOVUPS      32(SI), Y9
+	VBROADCASTSS (R11), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (R11)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (R11)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R11)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         R8, R11
-	ADDQ         R9, CX
+	ADDQ         R9, SI
 	DECQ         R10
 	JNZ          loop
-	MOVQ         ci+64(FP), R10
-	MOVQ         DX, CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         R10, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         R10, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         R10, CX
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y7, 32(CX)
-	ADDQ         R10, CX
-	VMOVUPS      Y8, (CX)
-	VMOVUPS      Y9, 32(CX)
-	ADDQ         R10, CX
-	VMOVUPS      Y10, (CX)
-	VMOVUPS      Y11, 32(CX)
-	IMUL3Q       $+6, BX, CX
-	ADDQ         CX, AX
-	MOVQ         ci+64(FP), CX
-	IMUL3Q       $+6, CX, CX
-	ADDQ         CX, DX
+	MOVQ         ci+72(FP), R8
+	MOVQ         CX, SI
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      Y1, 32(SI)
+	ADDQ         R8, SI
+	VMOVUPS      Y2, (SI)
+	VMOVUPS      Y3, 32(SI)
+	ADDQ         R8, SI
+	VMOVUPS      Y4, (SI)
+	VMOVUPS      Y5, 32(SI)
+	ADDQ         R8, SI
+	VMOVUPS      Y6, (SI)
+	VMOVUPS      Y7, 32(SI)
+	IMUL3Q       $+4, DX, SI
+	ADDQ         SI, AX
+	MOVQ         ci+72(FP), SI
+	IMUL3Q       $+4, SI, SI
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tile256x5x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, FMA3, MMX+, SSE
+TEXT ·tile256x5x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), SI
+	MOVQ    al+32(FP), R8
+	MOVQ    bl+48(FP), R9
+	MOVQ    add+80(FP), R10
+	TESTQ   R10, R10
+	JZ      zero
+	MOVQ    ci+72(FP), R11
+	MOVQ    CX, R10
+	VMOVUPS (R10), Y0
+	VMOVUPS 32(R10), Y1
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y2
+	VMOVUPS 32(R10), Y3
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y4
+	VMOVUPS 32(R10), Y5
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y6
+	VMOVUPS 32(R10), Y7
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y8
+	VMOVUPS 32(R10), Y9
+	JMP     start
+
+zero:
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	VXORPS     X8, X8, X8
+	VXORPS     X9, X9, X9
+	MOVQ       ci+72(FP), R11
+	MOVQ       CX, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+
+start:
+	MOVQ k+0(FP), R10
+	MOVQ AX, R11
+
+loop:
+	PREFETCHT0   8192(SI)
+	VMOVUPS      (SI), Y10
+	VMOVUPS      32(SI), Y11
+	VBROADCASTSS (R11), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (R11)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (R11)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R11)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R11)(DX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         R8, R11
+	ADDQ         R9, SI
+	DECQ         R10
+	JNZ          loop
+	MOVQ         ci+72(FP), R8
+	MOVQ         CX, SI
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      Y1, 32(SI)
+	ADDQ         R8, SI
+	VMOVUPS      Y2, (SI)
+	VMOVUPS      Y3, 32(SI)
+	ADDQ         R8, SI
+	VMOVUPS      Y4, (SI)
+	VMOVUPS      Y5, 32(SI)
+	ADDQ         R8, SI
+	VMOVUPS      Y6, (SI)
+	VMOVUPS      Y7, 32(SI)
+	ADDQ         R8, SI
+	VMOVUPS      Y8, (SI)
+	VMOVUPS      Y9, 32(SI)
+	IMUL3Q       $+5, DX, SI
+	ADDQ         SI, AX
+	MOVQ         ci+72(FP), SI
+	IMUL3Q       $+5, SI, SI
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tile256x6x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, FMA3, MMX+, SSE
+TEXT ·tile256x6x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	MOVQ    tiles+8(FP), R8
+
+tile:
+	MOVQ    b+40(FP), DI
+	MOVQ    al+32(FP), R9
+	MOVQ    bl+48(FP), R10
+	MOVQ    add+80(FP), R11
+	TESTQ   R11, R11
+	JZ      zero
+	MOVQ    ci+72(FP), R12
+	MOVQ    CX, R11
+	VMOVUPS (R11), Y0
+	VMOVUPS 32(R11), Y1
+	ADDQ    R12, R11
+	VMOVUPS (R11), Y2
+	VMOVUPS 32(R11), Y3
+	ADDQ    R12, R11
+	VMOVUPS (R11), Y4
+	VMOVUPS 32(R11), Y5
+	ADDQ    R12, R11
+	VMOVUPS (R11), Y6
+	VMOVUPS 32(R11), Y7
+	ADDQ    R12, R11
+	VMOVUPS (R11), Y8
+	VMOVUPS 32(R11), Y9
+	ADDQ    R12, R11
+	VMOVUPS (R11), Y10
+	VMOVUPS 32(R11), Y11
+	JMP     start
+
+zero:
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	VXORPS     X8, X8, X8
+	VXORPS     X9, X9, X9
+	VXORPS     X10, X10, X10
+	VXORPS     X11, X11, X11
+	MOVQ       ci+72(FP), R12
+	MOVQ       CX, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+
+start:
+	MOVQ k+0(FP), R11
+	MOVQ AX, R12
+
+loop:
+	PREFETCHT0   8192(DI)
+	VMOVUPS      (DI), Y12
+	VMOVUPS      32(DI), Y13
+	VBROADCASTSS (R12), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (R12)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (R12)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (R12)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R12)(DX*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R12)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         R9, R12
+	ADDQ         R10, DI
+	DECQ         R11
+	JNZ          loop
+	MOVQ         ci+72(FP), R9
+	MOVQ         CX, DI
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      Y1, 32(DI)
+	ADDQ         R9, DI
+	VMOVUPS      Y2, (DI)
+	VMOVUPS      Y3, 32(DI)
+	ADDQ         R9, DI
+	VMOVUPS      Y4, (DI)
+	VMOVUPS      Y5, 32(DI)
+	ADDQ         R9, DI
+	VMOVUPS      Y6, (DI)
+	VMOVUPS      Y7, 32(DI)
+	ADDQ         R9, DI
+	VMOVUPS      Y8, (DI)
+	VMOVUPS      Y9, 32(DI)
+	ADDQ         R9, DI
+	VMOVUPS      Y10, (DI)
+	VMOVUPS      Y11, 32(DI)
+	IMUL3Q       $+6, DX, DI
+	ADDQ         DI, AX
+	MOVQ         ci+72(FP), DI
+	IMUL3Q       $+6, DI, DI
+	ADDQ         DI, CX
+	DECQ         R8
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x512x1x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x1x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    add+80(FP), DI
+	TESTQ   DI, DI
+	JNZ     start
+	VXORPS  X0, X0, X0
+	MOVQ    ci+72(FP), DI
+	MOVQ    CX, DI
+	VMOVUPS Z0, K1, (DI)
+
+start:
+	MOVQ         al+32(FP), DI
+	MOVQ         bl+48(FP), R8
+	MOVQ         AX, R9
+	LEAQ         (R9)(DI*2), R10
+	LEAQ         (DI)(DI*2), R11
+	MOVL         $0xffff0000, R12
+	VPBROADCASTD R12, Z4
+	MOVQ         ci+72(FP), R12
+	IMUL3Q       $+1, R12, R12
+	MOVQ         ci+72(FP), R13
+	MOVQ         CX, R13
+	PREFETCHT0   (R13)(R12*1)
+	MOVQ         k+0(FP), R12
+	SHRQ         $0x05, R12
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	MOVQ   $0x00000008, R13
+
+four:
+	VPANDD       (BX), Z4, Z2
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VPSLLD       $0x10, (BX), Z2
+	VBROADCASTSS (R10), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	ADDQ         DI, R9
+	ADDQ         DI, R10
+	ADDQ         R8, BX
+	VPANDD       (BX), Z4, Z2
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z2, Z3, Z1
+	VPSLLD       $0x10, (BX), Z2
+	VBROADCASTSS (R10), Z3
+	VFMADD231PS  Z2, Z3, Z1
+	ADDQ         R11, R9
+	ADDQ         R11, R10
+	ADDQ         R8, BX
+	DECQ         R13
+	JNZ          four
+	MOVQ         ci+72(FP), R13
+	MOVQ         CX, R13
+	VADDPS       Z1, Z0, Z0
+	VMOVUPS.Z    (R13), K1, Z1
+	VADDPS       Z0, Z1, Z1
+	VMOVUPS      Z1, K1, (R13)
 	DECQ         R12
 	JNZ          block
+	IMUL3Q       $+1, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+1, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x512x1x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x1x32(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	KMOVW   AX, K2
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    add+80(FP), DI
+	TESTQ   DI, DI
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	MOVQ    ci+72(FP), DI
+	MOVQ    CX, DI
+	VMOVUPS Z0, K1, (DI)
+	VMOVUPS Z1, K2, 64(DI)
+
+start:
+	MOVQ         al+32(FP), DI
+	MOVQ         bl+48(FP), R8
+	MOVQ         AX, R9
+	LEAQ         (R9)(DI*2), R10
+	LEAQ         (DI)(DI*2), R11
+	MOVL         $0xffff0000, R12
+	VPBROADCASTD R12, Z7
+	MOVQ         ci+72(FP), R12
+	IMUL3Q       $+1, R12, R12
+	MOVQ         ci+72(FP), R13
+	MOVQ         CX, R13
+	PREFETCHT0   (R13)(R12*1)
+	PREFETCHT0   64(R13)(R12*1)
+	MOVQ         k+0(FP), R12
+	SHRQ         $0x05, R12
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	MOVQ   $0x00000008, R13
+
+four:
+	VPANDD       (BX), Z7, Z4
+	VPANDD       64(BX), Z7, Z5
+	VBROADCASTSS (R9), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VPSLLD       $0x10, (BX), Z4
+	VPSLLD       $0x10, 64(BX), Z5
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	ADDQ         DI, R9
+	ADDQ         DI, R10
+	ADDQ         R8, BX
+	VPANDD       (BX), Z7, Z4
+	VPANDD       64(BX), Z7, Z5
+	VBROADCASTSS (R9), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	VPSLLD       $0x10, (BX), Z4
+	VPSLLD       $0x10, 64(BX), Z5
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         R11, R9
+	ADDQ         R11, R10
+	ADDQ         R8, BX
+	DECQ         R13
+	JNZ          four
+	MOVQ         ci+72(FP), R13
+	MOVQ         CX, R13
+	VADDPS       Z2, Z0, Z0
+	VMOVUPS.Z    (R13), K1, Z2
+	VADDPS       Z0, Z2, Z2
+	VMOVUPS      Z2, K1, (R13)
+	VADDPS       Z3, Z1, Z1
+	VMOVUPS.Z    64(R13), K2, Z3
+	VADDPS       Z1, Z3, Z3
+	VMOVUPS      Z3, K2, 64(R13)
+	DECQ         R12
+	JNZ          block
+	IMUL3Q       $+1, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+1, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x512x2x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x2x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    add+80(FP), DI
+	TESTQ   DI, DI
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	MOVQ    ci+72(FP), R8
+	MOVQ    CX, DI
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+
+start:
+	MOVQ         al+32(FP), DI
+	MOVQ         bl+48(FP), R8
+	MOVQ         AX, R9
+	LEAQ         (R9)(DI*2), R10
+	LEAQ         (DI)(DI*2), R11
+	MOVL         $0xffff0000, R12
+	VPBROADCASTD R12, Z6
+	MOVQ         ci+72(FP), R12
+	IMUL3Q       $+2, R12, R12
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R13
+	PREFETCHT0   (R13)(R12*1)
+	ADDQ         R14, R13
+	PREFETCHT0   (R13)(R12*1)
+	MOVQ         k+0(FP), R12
+	SHRQ         $0x05, R12
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	MOVQ   $0x00000008, R13
+
+four:
+	VPANDD       (BX), Z6, Z4
+	VBROADCASTSS (R9), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (R9)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VPSLLD       $0x10, (BX), Z4
+	VBROADCASTSS (R10), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (R10)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	ADDQ         DI, R9
+	ADDQ         DI, R10
+	ADDQ         R8, BX
+	VPANDD       (BX), Z6, Z4
+	VBROADCASTSS (R9), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (R9)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	VPSLLD       $0x10, (BX), Z4
+	VBROADCASTSS (R10), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (R10)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         R11, R9
+	ADDQ         R11, R10
+	ADDQ         R8, BX
+	DECQ         R13
+	JNZ          four
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R13
+	VADDPS       Z2, Z0, Z0
+	VMOVUPS.Z    (R13), K1, Z2
+	VADDPS       Z0, Z2, Z2
+	VMOVUPS      Z2, K1, (R13)
+	ADDQ         R14, R13
+	VADDPS       Z3, Z1, Z1
+	VMOVUPS.Z    (R13), K1, Z3
+	VADDPS       Z1, Z3, Z3
+	VMOVUPS      Z3, K1, (R13)
+	DECQ         R12
+	JNZ          block
+	IMUL3Q       $+2, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+2, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x512x2x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x2x32(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	KMOVW   AX, K2
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    add+80(FP), DI
+	TESTQ   DI, DI
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	MOVQ    ci+72(FP), R8
+	MOVQ    CX, DI
+	VMOVUPS Z0, K1, (DI)
+	VMOVUPS Z1, K2, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	VMOVUPS Z3, K2, 64(DI)
+
+start:
+	MOVQ         al+32(FP), DI
+	MOVQ         bl+48(FP), R8
+	MOVQ         AX, R9
+	LEAQ         (R9)(DI*2), R10
+	LEAQ         (DI)(DI*2), R11
+	MOVL         $0xffff0000, R12
+	VPBROADCASTD R12, Z11
+	MOVQ         ci+72(FP), R12
+	IMUL3Q       $+2, R12, R12
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R13
+	PREFETCHT0   (R13)(R12*1)
+	PREFETCHT0   64(R13)(R12*1)
+	ADDQ         R14, R13
+	PREFETCHT0   (R13)(R12*1)
+	PREFETCHT0   64(R13)(R12*1)
+	MOVQ         k+0(FP), R12
+	SHRQ         $0x05, R12
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   $0x00000008, R13
+
+four:
+	VPANDD       (BX), Z11, Z8
+	VPANDD       64(BX), Z11, Z9
+	VBROADCASTSS (R9), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (R9)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VPSLLD       $0x10, (BX), Z8
+	VPSLLD       $0x10, 64(BX), Z9
+	VBROADCASTSS (R10), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (R10)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	ADDQ         DI, R9
+	ADDQ         DI, R10
+	ADDQ         R8, BX
+	VPANDD       (BX), Z11, Z8
+	VPANDD       64(BX), Z11, Z9
+	VBROADCASTSS (R9), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (R9)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VPSLLD       $0x10, (BX), Z8
+	VPSLLD       $0x10, 64(BX), Z9
+	VBROADCASTSS (R10), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (R10)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         R11, R9
+	ADDQ         R11, R10
+	ADDQ         R8, BX
+	DECQ         R13
+	JNZ          four
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R13
+	VADDPS       Z4, Z0, Z0
+	VMOVUPS.Z    (R13), K1, Z4
+	VADDPS       Z0, Z4, Z4
+	VMOVUPS      Z4, K1, (R13)
+	VADDPS       Z5, Z1, Z1
+	VMOVUPS.Z    64(R13), K2, Z5
+	VADDPS       Z1, Z5, Z5
+	VMOVUPS      Z5, K2, 64(R13)
+	ADDQ         R14, R13
+	VADDPS       Z6, Z2, Z2
+	VMOVUPS.Z    (R13), K1, Z6
+	VADDPS       Z2, Z6, Z6
+	VMOVUPS      Z6, K1, (R13)
+	VADDPS       Z7, Z3, Z3
+	VMOVUPS.Z    64(R13), K2, Z7
+	VADDPS       Z3, Z7, Z7
+	VMOVUPS      Z7, K2, 64(R13)
+	DECQ         R12
+	JNZ          block
+	IMUL3Q       $+2, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+2, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x512x3x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x3x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    add+80(FP), DI
+	TESTQ   DI, DI
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	MOVQ    ci+72(FP), R8
+	MOVQ    CX, DI
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+
+start:
+	MOVQ         al+32(FP), DI
+	MOVQ         bl+48(FP), R8
+	MOVQ         AX, R9
+	LEAQ         (R9)(DI*2), R10
+	LEAQ         (DI)(DI*2), R11
+	MOVL         $0xffff0000, R12
+	VPBROADCASTD R12, Z8
+	MOVQ         ci+72(FP), R12
+	IMUL3Q       $+3, R12, R12
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R13
+	PREFETCHT0   (R13)(R12*1)
+	ADDQ         R14, R13
+	PREFETCHT0   (R13)(R12*1)
+	ADDQ         R14, R13
+	PREFETCHT0   (R13)(R12*1)
+	MOVQ         k+0(FP), R12
+	SHRQ         $0x05, R12
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	MOVQ   $0x00000008, R13
+
+four:
+	PREFETCHT0   8192(BX)
+	VPANDD       (BX), Z8, Z6
+	VBROADCASTSS (R9), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS (R9)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS (R9)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VPSLLD       $0x10, (BX), Z6
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS (R10)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS (R10)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	ADDQ         DI, R9
+	ADDQ         DI, R10
+	ADDQ         R8, BX
+	VPANDD       (BX), Z8, Z6
+	VBROADCASTSS (R9), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS (R9)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS (R9)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	VPSLLD       $0x10, (BX), Z6
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS (R10)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS (R10)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	ADDQ         R11, R9
+	ADDQ         R11, R10
+	ADDQ         R8, BX
+	DECQ         R13
+	JNZ          four
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R13
+	VADDPS       Z3, Z0, Z0
+	VMOVUPS.Z    (R13), K1, Z3
+	VADDPS       Z0, Z3, Z3
+	VMOVUPS      Z3, K1, (R13)
+	ADDQ         R14, R13
+	VADDPS       Z4, Z1, Z1
+	VMOVUPS.Z    (R13), K1, Z4
+	VADDPS       Z1, Z4, Z4
+	VMOVUPS      Z4, K1, (R13)
+	ADDQ         R14, R13
+	VADDPS       Z5, Z2, Z2
+	VMOVUPS.Z    (R13), K1, Z5
+	VADDPS       Z2, Z5, Z5
+	VMOVUPS      Z5, K1, (R13)
+	DECQ         R12
+	JNZ          block
+	IMUL3Q       $+3, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+3, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x512x3x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x3x32(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	KMOVW   AX, K2
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    add+80(FP), DI
+	TESTQ   DI, DI
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	MOVQ    ci+72(FP), R8
+	MOVQ    CX, DI
+	VMOVUPS Z0, K1, (DI)
+	VMOVUPS Z1, K2, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	VMOVUPS Z3, K2, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	VMOVUPS Z5, K2, 64(DI)
+
+start:
+	MOVQ         al+32(FP), DI
+	MOVQ         bl+48(FP), R8
+	MOVQ         AX, R9
+	LEAQ         (R9)(DI*2), R10
+	LEAQ         (DI)(DI*2), R11
+	MOVL         $0xffff0000, R12
+	VPBROADCASTD R12, Z15
+	MOVQ         ci+72(FP), R12
+	IMUL3Q       $+3, R12, R12
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R13
+	PREFETCHT0   (R13)(R12*1)
+	PREFETCHT0   64(R13)(R12*1)
+	ADDQ         R14, R13
+	PREFETCHT0   (R13)(R12*1)
+	PREFETCHT0   64(R13)(R12*1)
+	ADDQ         R14, R13
+	PREFETCHT0   (R13)(R12*1)
+	PREFETCHT0   64(R13)(R12*1)
+	MOVQ         k+0(FP), R12
+	SHRQ         $0x05, R12
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   $0x00000008, R13
+
+four:
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	VPANDD       (BX), Z15, Z12
+	VPANDD       64(BX), Z15, Z13
+	VBROADCASTSS (R9), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (R9)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS (R9)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VPSLLD       $0x10, (BX), Z12
+	VPSLLD       $0x10, 64(BX), Z13
+	VBROADCASTSS (R10), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (R10)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS (R10)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	ADDQ         DI, R9
+	ADDQ         DI, R10
+	ADDQ         R8, BX
+	VPANDD       (BX), Z15, Z12
+	VPANDD       64(BX), Z15, Z13
+	VBROADCASTSS (R9), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS (R9)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (R9)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VPSLLD       $0x10, (BX), Z12
+	VPSLLD       $0x10, 64(BX), Z13
+	VBROADCASTSS (R10), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS (R10)(DX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (R10)(DX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         R11, R9
+	ADDQ         R11, R10
+	ADDQ         R8, BX
+	DECQ         R13
+	JNZ          four
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R13
+	VADDPS       Z6, Z0, Z0
+	VMOVUPS.Z    (R13), K1, Z6
+	VADDPS       Z0, Z6, Z6
+	VMOVUPS      Z6, K1, (R13)
+	VADDPS       Z7, Z1, Z1
+	VMOVUPS.Z    64(R13), K2, Z7
+	VADDPS       Z1, Z7, Z7
+	VMOVUPS      Z7, K2, 64(R13)
+	ADDQ         R14, R13
+	VADDPS       Z8, Z2, Z2
+	VMOVUPS.Z    (R13), K1, Z8
+	VADDPS       Z2, Z8, Z8
+	VMOVUPS      Z8, K1, (R13)
+	VADDPS       Z9, Z3, Z3
+	VMOVUPS.Z    64(R13), K2, Z9
+	VADDPS       Z3, Z9, Z9
+	VMOVUPS      Z9, K2, 64(R13)
+	ADDQ         R14, R13
+	VADDPS       Z10, Z4, Z4
+	VMOVUPS.Z    (R13), K1, Z10
+	VADDPS       Z4, Z10, Z10
+	VMOVUPS      Z10, K1, (R13)
+	VADDPS       Z11, Z5, Z5
+	VMOVUPS.Z    64(R13), K2, Z11
+	VADDPS       Z5, Z11, Z11
+	VMOVUPS      Z11, K2, 64(R13)
+	DECQ         R12
+	JNZ          block
+	IMUL3Q       $+3, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+3, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x512x4x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x4x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), SI
+	MOVQ    add+80(FP), R8
+	TESTQ   R8, R8
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	MOVQ    ci+72(FP), R9
+	MOVQ    CX, R8
+	VMOVUPS Z0, K1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Z1, K1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Z2, K1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Z3, K1, (R8)
+
+start:
+	MOVQ         al+32(FP), R8
+	MOVQ         bl+48(FP), R9
+	MOVQ         AX, R10
+	LEAQ         (R10)(R8*2), R11
+	LEAQ         (R8)(R8*2), R12
+	MOVL         $0xffff0000, R13
+	VPBROADCASTD R13, Z10
+	MOVQ         ci+72(FP), R13
+	IMUL3Q       $+4, R13, R13
+	MOVQ         ci+72(FP), R15
+	MOVQ         CX, R14
+	PREFETCHT0   (R14)(R13*1)
+	ADDQ         R15, R14
+	PREFETCHT0   (R14)(R13*1)
+	ADDQ         R15, R14
+	PREFETCHT0   (R14)(R13*1)
+	ADDQ         R15, R14
+	PREFETCHT0   (R14)(R13*1)
+	MOVQ         k+0(FP), R13
+	SHRQ         $0x05, R13
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   $0x00000008, R14
+
+four:
+	PREFETCHT0   8192(SI)
+	VPANDD       (SI), Z10, Z8
+	VBROADCASTSS (R10), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (R10)(DX*1), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS (R10)(DX*2), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (R10)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VPSLLD       $0x10, (SI), Z8
+	VBROADCASTSS (R11), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (R11)(DX*1), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS (R11)(DX*2), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (R11)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	ADDQ         R8, R10
+	ADDQ         R8, R11
+	ADDQ         R9, SI
+	VPANDD       (SI), Z10, Z8
+	VBROADCASTSS (R10), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS (R10)(DX*1), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS (R10)(DX*2), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS (R10)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	VPSLLD       $0x10, (SI), Z8
+	VBROADCASTSS (R11), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS (R11)(DX*1), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS (R11)(DX*2), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS (R11)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	ADDQ         R12, R10
+	ADDQ         R12, R11
+	ADDQ         R9, SI
+	DECQ         R14
+	JNZ          four
+	MOVQ         ci+72(FP), R15
+	MOVQ         CX, R14
+	VADDPS       Z4, Z0, Z0
+	VMOVUPS.Z    (R14), K1, Z4
+	VADDPS       Z0, Z4, Z4
+	VMOVUPS      Z4, K1, (R14)
+	ADDQ         R15, R14
+	VADDPS       Z5, Z1, Z1
+	VMOVUPS.Z    (R14), K1, Z5
+	VADDPS       Z1, Z5, Z5
+	VMOVUPS      Z5, K1, (R14)
+	ADDQ         R15, R14
+	VADDPS       Z6, Z2, Z2
+	VMOVUPS.Z    (R14), K1, Z6
+	VADDPS       Z2, Z6, Z6
+	VMOVUPS      Z6, K1, (R14)
+	ADDQ         R15, R14
+	VADDPS       Z7, Z3, Z3
+	VMOVUPS.Z    (R14), K1, Z7
+	VADDPS       Z3, Z7, Z7
+	VMOVUPS      Z7, K1, (R14)
+	DECQ         R13
+	JNZ          block
+	IMUL3Q       $+4, DX, SI
+	ADDQ         SI, AX
+	MOVQ         ci+72(FP), SI
+	IMUL3Q       $+4, SI, SI
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x512x4x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x4x32(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	KMOVW   AX, K2
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), SI
+	MOVQ    add+80(FP), R8
+	TESTQ   R8, R8
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	VXORPS  X7, X7, X7
+	MOVQ    ci+72(FP), R9
+	MOVQ    CX, R8
+	VMOVUPS Z0, K1, (R8)
+	VMOVUPS Z1, K2, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z2, K1, (R8)
+	VMOVUPS Z3, K2, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z4, K1, (R8)
+	VMOVUPS Z5, K2, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z6, K1, (R8)
+	VMOVUPS Z7, K2, 64(R8)
+
+start:
+	MOVQ         al+32(FP), R8
+	MOVQ         bl+48(FP), R9
+	MOVQ         AX, R10
+	LEAQ         (R10)(R8*2), R11
+	LEAQ         (R8)(R8*2), R12
+	MOVL         $0xffff0000, R13
+	VPBROADCASTD R13, Z19
+	MOVQ         ci+72(FP), R13
+	IMUL3Q       $+4, R13, R13
+	MOVQ         ci+72(FP), R15
+	MOVQ         CX, R14
+	PREFETCHT0   (R14)(R13*1)
+	PREFETCHT0   64(R14)(R13*1)
+	ADDQ         R15, R14
+	PREFETCHT0   (R14)(R13*1)
+	PREFETCHT0   64(R14)(R13*1)
+	ADDQ         R15, R14
+	PREFETCHT0   (R14)(R13*1)
+	PREFETCHT0   64(R14)(R13*1)
+	ADDQ         R15, R14
+	PREFETCHT0   (R14)(R13*1)
+	PREFETCHT0   64(R14)(R13*1)
+	MOVQ         k+0(FP), R13
+	SHRQ         $0x05, R13
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	MOVQ   $0x00000008, R14
+
+four:
+	PREFETCHT0   8192(SI)
+	PREFETCHT0   8256(SI)
+	VPANDD       (SI), Z19, Z16
+	VPANDD       64(SI), Z19, Z17
+	VBROADCASTSS (R10), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R10)(DX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R10)(DX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R10)(BX*1), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VPSLLD       $0x10, (SI), Z16
+	VPSLLD       $0x10, 64(SI), Z17
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R11)(DX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (R11)(DX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R11)(BX*1), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	ADDQ         R8, R10
+	ADDQ         R8, R11
+	ADDQ         R9, SI
+	VPANDD       (SI), Z19, Z16
+	VPANDD       64(SI), Z19, Z17
+	VBROADCASTSS (R10), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R10)(DX*1), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R10)(DX*2), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R10)(BX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	VPSLLD       $0x10, (SI), Z16
+	VPSLLD       $0x10, 64(SI), Z17
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R11)(DX*1), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R11)(DX*2), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R11)(BX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         R12, R10
+	ADDQ         R12, R11
+	ADDQ         R9, SI
+	DECQ         R14
+	JNZ          four
+	MOVQ         ci+72(FP), R15
+	MOVQ         CX, R14
+	VADDPS       Z8, Z0, Z0
+	VMOVUPS.Z    (R14), K1, Z8
+	VADDPS       Z0, Z8, Z8
+	VMOVUPS      Z8, K1, (R14)
+	VADDPS       Z9, Z1, Z1
+	VMOVUPS.Z    64(R14), K2, Z9
+	VADDPS       Z1, Z9, Z9
+	VMOVUPS      Z9, K2, 64(R14)
+	ADDQ         R15, R14
+	VADDPS       Z10, Z2, Z2
+	VMOVUPS.Z    (R14), K1, Z10
+	VADDPS       Z2, Z10, Z10
+	VMOVUPS      Z10, K1, (R14)
+	VADDPS       Z11, Z3, Z3
+	VMOVUPS.Z    64(R14), K2, Z11
+	VADDPS       Z3, Z11, Z11
+	VMOVUPS      Z11, K2, 64(R14)
+	ADDQ         R15, R14
+	VADDPS       Z12, Z4, Z4
+	VMOVUPS.Z    (R14), K1, Z12
+	VADDPS       Z4, Z12, Z12
+	VMOVUPS      Z12, K1, (R14)
+	VADDPS       Z13, Z5, Z5
+	VMOVUPS.Z    64(R14), K2, Z13
+	VADDPS       Z5, Z13, Z13
+	VMOVUPS      Z13, K2, 64(R14)
+	ADDQ         R15, R14
+	VADDPS       Z14, Z6, Z6
+	VMOVUPS.Z    (R14), K1, Z14
+	VADDPS       Z6, Z14, Z14
+	VMOVUPS      Z14, K1, (R14)
+	VADDPS       Z15, Z7, Z7
+	VMOVUPS.Z    64(R14), K2, Z15
+	VADDPS       Z7, Z15, Z15
+	VMOVUPS      Z15, K2, 64(R14)
+	DECQ         R13
+	JNZ          block
+	IMUL3Q       $+4, DX, SI
+	ADDQ         SI, AX
+	MOVQ         ci+72(FP), SI
+	IMUL3Q       $+4, SI, SI
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x512x5x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x5x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), SI
+	MOVQ    add+80(FP), R8
+	TESTQ   R8, R8
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	MOVQ    ci+72(FP), R9
+	MOVQ    CX, R8
+	VMOVUPS Z0, K1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Z1, K1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Z2, K1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Z3, K1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Z4, K1, (R8)
+
+start:
+	MOVQ         al+32(FP), R8
+	MOVQ         bl+48(FP), R9
+	MOVQ         AX, R10
+	LEAQ         (R10)(R8*2), R11
+	LEAQ         (R8)(R8*2), R12
+	MOVL         $0xffff0000, R13
+	VPBROADCASTD R13, Z12
+	MOVQ         ci+72(FP), R13
+	IMUL3Q       $+5, R13, R13
+	MOVQ         ci+72(FP), R15
+	MOVQ         CX, R14
+	PREFETCHT0   (R14)(R13*1)
+	ADDQ         R15, R14
+	PREFETCHT0   (R14)(R13*1)
+	ADDQ         R15, R14
+	PREFETCHT0   (R14)(R13*1)
+	ADDQ         R15, R14
+	PREFETCHT0   (R14)(R13*1)
+	ADDQ         R15, R14
+	PREFETCHT0   (R14)(R13*1)
+	MOVQ         k+0(FP), R13
+	SHRQ         $0x05, R13
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	MOVQ   $0x00000008, R14
+
+four:
+	PREFETCHT0   16384(SI)
+	VPANDD       (SI), Z12, Z10
+	VBROADCASTSS (R10), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS (R10)(DX*1), Z11
+	VFMADD231PS  Z10, Z11, Z1
+	VBROADCASTSS (R10)(DX*2), Z11
+	VFMADD231PS  Z10, Z11, Z2
+	VBROADCASTSS (R10)(BX*1), Z11
+	VFMADD231PS  Z10, Z11, Z3
+	VBROADCASTSS (R10)(DX*4), Z11
+	VFMADD231PS  Z10, Z11, Z4
+	VPSLLD       $0x10, (SI), Z10
+	VBROADCASTSS (R11), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS (R11)(DX*1), Z11
+	VFMADD231PS  Z10, Z11, Z1
+	VBROADCASTSS (R11)(DX*2), Z11
+	VFMADD231PS  Z10, Z11, Z2
+	VBROADCASTSS (R11)(BX*1), Z11
+	VFMADD231PS  Z10, Z11, Z3
+	VBROADCASTSS (R11)(DX*4), Z11
+	VFMADD231PS  Z10, Z11, Z4
+	ADDQ         R8, R10
+	ADDQ         R8, R11
+	ADDQ         R9, SI
+	VPANDD       (SI), Z12, Z10
+	VBROADCASTSS (R10), Z11
+	VFMADD231PS  Z10, Z11, Z5
+	VBROADCASTSS (R10)(DX*1), Z11
+	VFMADD231PS  Z10, Z11, Z6
+	VBROADCASTSS (R10)(DX*2), Z11
+	VFMADD231PS  Z10, Z11, Z7
+	VBROADCASTSS (R10)(BX*1), Z11
+	VFMADD231PS  Z10, Z11, Z8
+	VBROADCASTSS (R10)(DX*4), Z11
+	VFMADD231PS  Z10, Z11, Z9
+	VPSLLD       $0x10, (SI), Z10
+	VBROADCASTSS (R11), Z11
+	VFMADD231PS  Z10, Z11, Z5
+	VBROADCASTSS (R11)(DX*1), Z11
+	VFMADD231PS  Z10, Z11, Z6
+	VBROADCASTSS (R11)(DX*2), Z11
+	VFMADD231PS  Z10, Z11, Z7
+	VBROADCASTSS (R11)(BX*1), Z11
+	VFMADD231PS  Z10, Z11, Z8
+	VBROADCASTSS (R11)(DX*4), Z11
+	VFMADD231PS  Z10, Z11, Z9
+	ADDQ         R12, R10
+	ADDQ         R12, R11
+	ADDQ         R9, SI
+	DECQ         R14
+	JNZ          four
+	MOVQ         ci+72(FP), R15
+	MOVQ         CX, R14
+	VADDPS       Z5, Z0, Z0
+	VMOVUPS.Z    (R14), K1, Z5
+	VADDPS       Z0, Z5, Z5
+	VMOVUPS      Z5, K1, (R14)
+	ADDQ         R15, R14
+	VADDPS       Z6, Z1, Z1
+	VMOVUPS.Z    (R14), K1, Z6
+	VADDPS       Z1, Z6, Z6
+	VMOVUPS      Z6, K1, (R14)
+	ADDQ         R15, R14
+	VADDPS       Z7, Z2, Z2
+	VMOVUPS.Z    (R14), K1, Z7
+	VADDPS       Z2, Z7, Z7
+	VMOVUPS      Z7, K1, (R14)
+	ADDQ         R15, R14
+	VADDPS       Z8, Z3, Z3
+	VMOVUPS.Z    (R14), K1, Z8
+	VADDPS       Z3, Z8, Z8
+	VMOVUPS      Z8, K1, (R14)
+	ADDQ         R15, R14
+	VADDPS       Z9, Z4, Z4
+	VMOVUPS.Z    (R14), K1, Z9
+	VADDPS       Z4, Z9, Z9
+	VMOVUPS      Z9, K1, (R14)
+	DECQ         R13
+	JNZ          block
+	IMUL3Q       $+5, DX, SI
+	ADDQ         SI, AX
+	MOVQ         ci+72(FP), SI
+	IMUL3Q       $+5, SI, SI
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x512x5x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x5x32(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	KMOVW   AX, K2
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), SI
+	MOVQ    add+80(FP), R8
+	TESTQ   R8, R8
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	VXORPS  X7, X7, X7
+	VXORPS  X8, X8, X8
+	VXORPS  X9, X9, X9
+	MOVQ    ci+72(FP), R9
+	MOVQ    CX, R8
+	VMOVUPS Z0, K1, (R8)
+	VMOVUPS Z1, K2, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z2, K1, (R8)
+	VMOVUPS Z3, K2, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z4, K1, (R8)
+	VMOVUPS Z5, K2, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z6, K1, (R8)
+	VMOVUPS Z7, K2, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z8, K1, (R8)
+	VMOVUPS Z9, K2, 64(R8)
+
+start:
+	MOVQ         al+32(FP), R8
+	MOVQ         bl+48(FP), R9
+	MOVQ         AX, R10
+	LEAQ         (R10)(R8*2), R11
+	LEAQ         (R8)(R8*2), R12
+	MOVL         $0xffff0000, R13
+	VPBROADCASTD R13, Z23
+	MOVQ         ci+72(FP), R13
+	IMUL3Q       $+5, R13, R13
+	MOVQ         ci+72(FP), R15
+	MOVQ         CX, R14
+	PREFETCHT0   (R14)(R13*1)
+	PREFETCHT0   64(R14)(R13*1)
+	ADDQ         R15, R14
+	PREFETCHT0   (R14)(R13*1)
+	PREFETCHT0   64(R14)(R13*1)
+	ADDQ         R15, R14
+	PREFETCHT0   (R14)(R13*1)
+	PREFETCHT0   64(R14)(R13*1)
+	ADDQ         R15, R14
+	PREFETCHT0   (R14)(R13*1)
+	PREFETCHT0   64(R14)(R13*1)
+	ADDQ         R15, R14
+	PREFETCHT0   (R14)(R13*1)
+	PREFETCHT0   64(R14)(R13*1)
+	MOVQ         k+0(FP), R13
+	SHRQ         $0x05, R13
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	VXORPS X16, X16, X16
+	VXORPS X17, X17, X17
+	VXORPS X18, X18, X18
+	VXORPS X19, X19, X19
+	MOVQ   $0x00000008, R14
+
+four:
+	PREFETCHT0   16384(SI)
+	PREFETCHT0   16448(SI)
+	VPANDD       (SI), Z23, Z20
+	VPANDD       64(SI), Z23, Z21
+	VBROADCASTSS (R10), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R10)(DX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R10)(DX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R10)(BX*1), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R10)(DX*4), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VPSLLD       $0x10, (SI), Z20
+	VPSLLD       $0x10, 64(SI), Z21
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R11)(DX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (R11)(DX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R11)(BX*1), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R11)(DX*4), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	ADDQ         R8, R10
+	ADDQ         R8, R11
+	ADDQ         R9, SI
+	VPANDD       (SI), Z23, Z20
+	VPANDD       64(SI), Z23, Z21
+	VBROADCASTSS (R10), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R10)(DX*1), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R10)(DX*2), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R10)(BX*1), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R10)(DX*4), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	VPSLLD       $0x10, (SI), Z20
+	VPSLLD       $0x10, 64(SI), Z21
+	VBROADCASTSS (R11), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R11)(DX*1), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R11)(DX*2), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R11)(BX*1), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R11)(DX*4), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         R12, R10
+	ADDQ         R12, R11
+	ADDQ         R9, SI
+	DECQ         R14
+	JNZ          four
+	MOVQ         ci+72(FP), R15
+	MOVQ         CX, R14
+	VADDPS       Z10, Z0, Z0
+	VMOVUPS.Z    (R14), K1, Z10
+	VADDPS       Z0, Z10, Z10
+	VMOVUPS      Z10, K1, (R14)
+	VADDPS       Z11, Z1, Z1
+	VMOVUPS.Z    64(R14), K2, Z11
+	VADDPS       Z1, Z11, Z11
+	VMOVUPS      Z11, K2, 64(R14)
+	ADDQ         R15, R14
+	VADDPS       Z12, Z2, Z2
+	VMOVUPS.Z    (R14), K1, Z12
+	VADDPS       Z2, Z12, Z12
+	VMOVUPS      Z12, K1, (R14)
+	VADDPS       Z13, Z3, Z3
+	VMOVUPS.Z    64(R14), K2, Z13
+	VADDPS       Z3, Z13, Z13
+	VMOVUPS      Z13, K2, 64(R14)
+	ADDQ         R15, R14
+	VADDPS       Z14, Z4, Z4
+	VMOVUPS.Z    (R14), K1, Z14
+	VADDPS       Z4, Z14, Z14
+	VMOVUPS      Z14, K1, (R14)
+	VADDPS       Z15, Z5, Z5
+	VMOVUPS.Z    64(R14), K2, Z15
+	VADDPS       Z5, Z15, Z15
+	VMOVUPS      Z15, K2, 64(R14)
+	ADDQ         R15, R14
+	VADDPS       Z16, Z6, Z6
+	VMOVUPS.Z    (R14), K1, Z16
+	VADDPS       Z6, Z16, Z16
+	VMOVUPS      Z16, K1, (R14)
+	VADDPS       Z17, Z7, Z7
+	VMOVUPS.Z    64(R14), K2, Z17
+	VADDPS       Z7, Z17, Z17
+	VMOVUPS      Z17, K2, 64(R14)
+	ADDQ         R15, R14
+	VADDPS       Z18, Z8, Z8
+	VMOVUPS.Z    (R14), K1, Z18
+	VADDPS       Z8, Z18, Z18
+	VMOVUPS      Z18, K1, (R14)
+	VADDPS       Z19, Z9, Z9
+	VMOVUPS.Z    64(R14), K2, Z19
+	VADDPS       Z9, Z19, Z19
+	VMOVUPS      Z19, K2, 64(R14)
+	DECQ         R13
+	JNZ          block
+	IMUL3Q       $+5, DX, SI
+	ADDQ         SI, AX
+	MOVQ         ci+72(FP), SI
+	IMUL3Q       $+5, SI, SI
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x512x6x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x6x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	MOVQ    tiles+8(FP), R8
+
+tile:
+	MOVQ    b+40(FP), DI
+	MOVQ    add+80(FP), R9
+	TESTQ   R9, R9
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	MOVQ    ci+72(FP), R10
+	MOVQ    CX, R9
+	VMOVUPS Z0, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z1, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z2, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z3, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z4, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z5, K1, (R9)
+
+start:
+	MOVQ         al+32(FP), R9
+	MOVQ         bl+48(FP), R10
+	MOVQ         AX, R11
+	LEAQ         (R11)(R9*2), R12
+	LEAQ         (R9)(R9*2), R13
+	MOVL         $0xffff0000, R14
+	VPBROADCASTD R14, Z14
+	MOVQ         ci+72(FP), R14
+	IMUL3Q       $+6, R14, R14
+	MOVQ         ci+72(FP), BP
+	MOVQ         CX, R15
+	PREFETCHT0   (R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	MOVQ         k+0(FP), R14
+	SHRQ         $0x05, R14
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   $0x00000008, R15
+
+four:
+	PREFETCHT0   16384(DI)
+	VPANDD       (DI), Z14, Z12
+	VBROADCASTSS (R11), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS (R11)(DX*1), Z13
+	VFMADD231PS  Z12, Z13, Z1
+	VBROADCASTSS (R11)(DX*2), Z13
+	VFMADD231PS  Z12, Z13, Z2
+	VBROADCASTSS (R11)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z3
+	VBROADCASTSS (R11)(DX*4), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS (R11)(SI*1), Z13
+	VFMADD231PS  Z12, Z13, Z5
+	VPSLLD       $0x10, (DI), Z12
+	VBROADCASTSS (R12), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS (R12)(DX*1), Z13
+	VFMADD231PS  Z12, Z13, Z1
+	VBROADCASTSS (R12)(DX*2), Z13
+	VFMADD231PS  Z12, Z13, Z2
+	VBROADCASTSS (R12)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z3
+	VBROADCASTSS (R12)(DX*4), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS (R12)(SI*1), Z13
+	VFMADD231PS  Z12, Z13, Z5
+	ADDQ         R9, R11
+	ADDQ         R9, R12
+	ADDQ         R10, DI
+	VPANDD       (DI), Z14, Z12
+	VBROADCASTSS (R11), Z13
+	VFMADD231PS  Z12, Z13, Z6
+	VBROADCASTSS (R11)(DX*1), Z13
+	VFMADD231PS  Z12, Z13, Z7
+	VBROADCASTSS (R11)(DX*2), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS (R11)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z9
+	VBROADCASTSS (R11)(DX*4), Z13
+	VFMADD231PS  Z12, Z13, Z10
+	VBROADCASTSS (R11)(SI*1), Z13
+	VFMADD231PS  Z12, Z13, Z11
+	VPSLLD       $0x10, (DI), Z12
+	VBROADCASTSS (R12), Z13
+	VFMADD231PS  Z12, Z13, Z6
+	VBROADCASTSS (R12)(DX*1), Z13
+	VFMADD231PS  Z12, Z13, Z7
+	VBROADCASTSS (R12)(DX*2), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS (R12)(BX*1), Z13
+	VFMADD231PS  Z12, Z13, Z9
+	VBROADCASTSS (R12)(DX*4), Z13
+	VFMADD231PS  Z12, Z13, Z10
+	VBROADCASTSS (R12)(SI*1), Z13
+	VFMADD231PS  Z12, Z13, Z11
+	ADDQ         R13, R11
+	ADDQ         R13, R12
+	ADDQ         R10, DI
+	DECQ         R15
+	JNZ          four
+	MOVQ         ci+72(FP), BP
+	MOVQ         CX, R15
+	VADDPS       Z6, Z0, Z0
+	VMOVUPS.Z    (R15), K1, Z6
+	VADDPS       Z0, Z6, Z6
+	VMOVUPS      Z6, K1, (R15)
+	ADDQ         BP, R15
+	VADDPS       Z7, Z1, Z1
+	VMOVUPS.Z    (R15), K1, Z7
+	VADDPS       Z1, Z7, Z7
+	VMOVUPS      Z7, K1, (R15)
+	ADDQ         BP, R15
+	VADDPS       Z8, Z2, Z2
+	VMOVUPS.Z    (R15), K1, Z8
+	VADDPS       Z2, Z8, Z8
+	VMOVUPS      Z8, K1, (R15)
+	ADDQ         BP, R15
+	VADDPS       Z9, Z3, Z3
+	VMOVUPS.Z    (R15), K1, Z9
+	VADDPS       Z3, Z9, Z9
+	VMOVUPS      Z9, K1, (R15)
+	ADDQ         BP, R15
+	VADDPS       Z10, Z4, Z4
+	VMOVUPS.Z    (R15), K1, Z10
+	VADDPS       Z4, Z10, Z10
+	VMOVUPS      Z10, K1, (R15)
+	ADDQ         BP, R15
+	VADDPS       Z11, Z5, Z5
+	VMOVUPS.Z    (R15), K1, Z11
+	VADDPS       Z5, Z11, Z11
+	VMOVUPS      Z11, K1, (R15)
+	DECQ         R14
+	JNZ          block
+	IMUL3Q       $+6, DX, DI
+	ADDQ         DI, AX
+	MOVQ         ci+72(FP), DI
+	IMUL3Q       $+6, DI, DI
+	ADDQ         DI, CX
+	DECQ         R8
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x512x6x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x6x32(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	KMOVW   AX, K2
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	MOVQ    tiles+8(FP), R8
+
+tile:
+	MOVQ    b+40(FP), DI
+	MOVQ    add+80(FP), R9
+	TESTQ   R9, R9
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	VXORPS  X7, X7, X7
+	VXORPS  X8, X8, X8
+	VXORPS  X9, X9, X9
+	VXORPS  X10, X10, X10
+	VXORPS  X11, X11, X11
+	MOVQ    ci+72(FP), R10
+	MOVQ    CX, R9
+	VMOVUPS Z0, K1, (R9)
+	VMOVUPS Z1, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z2, K1, (R9)
+	VMOVUPS Z3, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z4, K1, (R9)
+	VMOVUPS Z5, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z6, K1, (R9)
+	VMOVUPS Z7, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z8, K1, (R9)
+	VMOVUPS Z9, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z10, K1, (R9)
+	VMOVUPS Z11, K2, 64(R9)
+
+start:
+	MOVQ         al+32(FP), R9
+	MOVQ         bl+48(FP), R10
+	MOVQ         AX, R11
+	LEAQ         (R11)(R9*2), R12
+	LEAQ         (R9)(R9*2), R13
+	MOVL         $0xffff0000, R14
+	VPBROADCASTD R14, Z27
+	MOVQ         ci+72(FP), R14
+	IMUL3Q       $+6, R14, R14
+	MOVQ         ci+72(FP), BP
+	MOVQ         CX, R15
+	PREFETCHT0   (R15)(R14*1)
+	PREFETCHT0   64(R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	PREFETCHT0   64(R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	PREFETCHT0   64(R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	PREFETCHT0   64(R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	PREFETCHT0   64(R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	PREFETCHT0   64(R15)(R14*1)
+	MOVQ         k+0(FP), R14
+	SHRQ         $0x05, R14
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	VXORPS X16, X16, X16
+	VXORPS X17, X17, X17
+	VXORPS X18, X18, X18
+	VXORPS X19, X19, X19
+	VXORPS X20, X20, X20
+	VXORPS X21, X21, X21
+	VXORPS X22, X22, X22
+	VXORPS X23, X23, X23
+	MOVQ   $0x00000008, R15
+
+four:
+	PREFETCHT0   16384(DI)
+	PREFETCHT0   16448(DI)
+	VPANDD       (DI), Z27, Z24
+	VPANDD       64(DI), Z27, Z25
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R11)(DX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R11)(DX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R11)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R11)(DX*4), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R11)(SI*1), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VPSLLD       $0x10, (DI), Z24
+	VPSLLD       $0x10, 64(DI), Z25
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (R12)(DX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (R12)(DX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R12)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R12)(DX*4), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R12)(SI*1), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	ADDQ         R9, R11
+	ADDQ         R9, R12
+	ADDQ         R10, DI
+	VPANDD       (DI), Z27, Z24
+	VPANDD       64(DI), Z27, Z25
+	VBROADCASTSS (R11), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R11)(DX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R11)(DX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R11)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R11)(DX*4), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R11)(SI*1), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	VPSLLD       $0x10, (DI), Z24
+	VPSLLD       $0x10, 64(DI), Z25
+	VBROADCASTSS (R12), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R12)(DX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R12)(DX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R12)(BX*1), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R12)(DX*4), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R12)(SI*1), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         R13, R11
+	ADDQ         R13, R12
+	ADDQ         R10, DI
+	DECQ         R15
+	JNZ          four
+	MOVQ         ci+72(FP), BP
+	MOVQ         CX, R15
+	VADDPS       Z12, Z0, Z0
+	VMOVUPS.Z    (R15), K1, Z12
+	VADDPS       Z0, Z12, Z12
+	VMOVUPS      Z12, K1, (R15)
+	VADDPS       Z13, Z1, Z1
+	VMOVUPS.Z    64(R15), K2, Z13
+	VADDPS       Z1, Z13, Z13
+	VMOVUPS      Z13, K2, 64(R15)
+	ADDQ         BP, R15
+	VADDPS       Z14, Z2, Z2
+	VMOVUPS.Z    (R15), K1, Z14
+	VADDPS       Z2, Z14, Z14
+	VMOVUPS      Z14, K1, (R15)
+	VADDPS       Z15, Z3, Z3
+	VMOVUPS.Z    64(R15), K2, Z15
+	VADDPS       Z3, Z15, Z15
+	VMOVUPS      Z15, K2, 64(R15)
+	ADDQ         BP, R15
+	VADDPS       Z16, Z4, Z4
+	VMOVUPS.Z    (R15), K1, Z16
+	VADDPS       Z4, Z16, Z16
+	VMOVUPS      Z16, K1, (R15)
+	VADDPS       Z17, Z5, Z5
+	VMOVUPS.Z    64(R15), K2, Z17
+	VADDPS       Z5, Z17, Z17
+	VMOVUPS      Z17, K2, 64(R15)
+	ADDQ         BP, R15
+	VADDPS       Z18, Z6, Z6
+	VMOVUPS.Z    (R15), K1, Z18
+	VADDPS       Z6, Z18, Z18
+	VMOVUPS      Z18, K1, (R15)
+	VADDPS       Z19, Z7, Z7
+	VMOVUPS.Z    64(R15), K2, Z19
+	VADDPS       Z7, Z19, Z19
+	VMOVUPS      Z19, K2, 64(R15)
+	ADDQ         BP, R15
+	VADDPS       Z20, Z8, Z8
+	VMOVUPS.Z    (R15), K1, Z20
+	VADDPS       Z8, Z20, Z20
+	VMOVUPS      Z20, K1, (R15)
+	VADDPS       Z21, Z9, Z9
+	VMOVUPS.Z    64(R15), K2, Z21
+	VADDPS       Z9, Z21, Z21
+	VMOVUPS      Z21, K2, 64(R15)
+	ADDQ         BP, R15
+	VADDPS       Z22, Z10, Z10
+	VMOVUPS.Z    (R15), K1, Z22
+	VADDPS       Z10, Z22, Z22
+	VMOVUPS      Z22, K1, (R15)
+	VADDPS       Z23, Z11, Z11
+	VMOVUPS.Z    64(R15), K2, Z23
+	VADDPS       Z11, Z23, Z23
+	VMOVUPS      Z23, K2, 64(R15)
+	DECQ         R14
+	JNZ          block
+	IMUL3Q       $+6, DX, DI
+	ADDQ         DI, AX
+	MOVQ         ci+72(FP), DI
+	IMUL3Q       $+6, DI, DI
+	ADDQ         DI, CX
+	DECQ         R8
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x512x7x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x7x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	MOVQ    tiles+8(FP), R8
+
+tile:
+	MOVQ    b+40(FP), DI
+	MOVQ    add+80(FP), R9
+	TESTQ   R9, R9
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	MOVQ    ci+72(FP), R10
+	MOVQ    CX, R9
+	VMOVUPS Z0, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z1, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z2, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z3, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z4, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z5, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z6, K1, (R9)
+
+start:
+	MOVQ         al+32(FP), R9
+	MOVQ         bl+48(FP), R10
+	MOVQ         AX, R11
+	LEAQ         (R11)(R9*2), R12
+	LEAQ         (R9)(R9*2), R13
+	MOVL         $0xffff0000, R14
+	VPBROADCASTD R14, Z16
+	MOVQ         ci+72(FP), R14
+	IMUL3Q       $+7, R14, R14
+	MOVQ         ci+72(FP), BP
+	MOVQ         CX, R15
+	PREFETCHT0   (R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	MOVQ         k+0(FP), R14
+	SHRQ         $0x05, R14
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	MOVQ   $0x00000008, R15
+
+four:
+	PREFETCHT0   16384(DI)
+	VPANDD       (DI), Z16, Z14
+	VBROADCASTSS (R11), Z15
+	VFMADD231PS  Z14, Z15, Z0
+	VBROADCASTSS (R11)(DX*1), Z15
+	VFMADD231PS  Z14, Z15, Z1
+	VBROADCASTSS (R11)(DX*2), Z15
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (R11)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z3
+	VBROADCASTSS (R11)(DX*4), Z15
+	VFMADD231PS  Z14, Z15, Z4
+	VBROADCASTSS (R11)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (R11)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z6
+	VPSLLD       $0x10, (DI), Z14
+	VBROADCASTSS (R12), Z15
+	VFMADD231PS  Z14, Z15, Z0
+	VBROADCASTSS (R12)(DX*1), Z15
+	VFMADD231PS  Z14, Z15, Z1
+	VBROADCASTSS (R12)(DX*2), Z15
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (R12)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z3
+	VBROADCASTSS (R12)(DX*4), Z15
+	VFMADD231PS  Z14, Z15, Z4
+	VBROADCASTSS (R12)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (R12)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z6
+	ADDQ         R9, R11
+	ADDQ         R9, R12
+	ADDQ         R10, DI
+	VPANDD       (DI), Z16, Z14
+	VBROADCASTSS (R11), Z15
+	VFMADD231PS  Z14, Z15, Z7
+	VBROADCASTSS (R11)(DX*1), Z15
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (R11)(DX*2), Z15
+	VFMADD231PS  Z14, Z15, Z9
+	VBROADCASTSS (R11)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z10
+	VBROADCASTSS (R11)(DX*4), Z15
+	VFMADD231PS  Z14, Z15, Z11
+	VBROADCASTSS (R11)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z12
+	VBROADCASTSS (R11)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z13
+	VPSLLD       $0x10, (DI), Z14
+	VBROADCASTSS (R12), Z15
+	VFMADD231PS  Z14, Z15, Z7
+	VBROADCASTSS (R12)(DX*1), Z15
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (R12)(DX*2), Z15
+	VFMADD231PS  Z14, Z15, Z9
+	VBROADCASTSS (R12)(BX*1), Z15
+	VFMADD231PS  Z14, Z15, Z10
+	VBROADCASTSS (R12)(DX*4), Z15
+	VFMADD231PS  Z14, Z15, Z11
+	VBROADCASTSS (R12)(SI*1), Z15
+	VFMADD231PS  Z14, Z15, Z12
+	VBROADCASTSS (R12)(BX*2), Z15
+	VFMADD231PS  Z14, Z15, Z13
+	ADDQ         R13, R11
+	ADDQ         R13, R12
+	ADDQ         R10, DI
+	DECQ         R15
+	JNZ          four
+	MOVQ         ci+72(FP), BP
+	MOVQ         CX, R15
+	VADDPS       Z7, Z0, Z0
+	VMOVUPS.Z    (R15), K1, Z7
+	VADDPS       Z0, Z7, Z7
+	VMOVUPS      Z7, K1, (R15)
+	ADDQ         BP, R15
+	VADDPS       Z8, Z1, Z1
+	VMOVUPS.Z    (R15), K1, Z8
+	VADDPS       Z1, Z8, Z8
+	VMOVUPS      Z8, K1, (R15)
+	ADDQ         BP, R15
+	VADDPS       Z9, Z2, Z2
+	VMOVUPS.Z    (R15), K1, Z9
+	VADDPS       Z2, Z9, Z9
+	VMOVUPS      Z9, K1, (R15)
+	ADDQ         BP, R15
+	VADDPS       Z10, Z3, Z3
+	VMOVUPS.Z    (R15), K1, Z10
+	VADDPS       Z3, Z10, Z10
+	VMOVUPS      Z10, K1, (R15)
+	ADDQ         BP, R15
+	VADDPS       Z11, Z4, Z4
+	VMOVUPS.Z    (R15), K1, Z11
+	VADDPS       Z4, Z11, Z11
+	VMOVUPS      Z11, K1, (R15)
+	ADDQ         BP, R15
+	VADDPS       Z12, Z5, Z5
+	VMOVUPS.Z    (R15), K1, Z12
+	VADDPS       Z5, Z12, Z12
+	VMOVUPS      Z12, K1, (R15)
+	ADDQ         BP, R15
+	VADDPS       Z13, Z6, Z6
+	VMOVUPS.Z    (R15), K1, Z13
+	VADDPS       Z6, Z13, Z13
+	VMOVUPS      Z13, K1, (R15)
+	DECQ         R14
+	JNZ          block
+	IMUL3Q       $+7, DX, DI
+	ADDQ         DI, AX
+	MOVQ         ci+72(FP), DI
+	IMUL3Q       $+7, DI, DI
+	ADDQ         DI, CX
+	DECQ         R8
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x512x7x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x7x32(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	KMOVW   AX, K2
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	MOVQ    tiles+8(FP), R8
+
+tile:
+	MOVQ    b+40(FP), DI
+	MOVQ    add+80(FP), R9
+	TESTQ   R9, R9
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	VXORPS  X7, X7, X7
+	VXORPS  X8, X8, X8
+	VXORPS  X9, X9, X9
+	VXORPS  X10, X10, X10
+	VXORPS  X11, X11, X11
+	VXORPS  X12, X12, X12
+	VXORPS  X13, X13, X13
+	MOVQ    ci+72(FP), R10
+	MOVQ    CX, R9
+	VMOVUPS Z0, K1, (R9)
+	VMOVUPS Z1, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z2, K1, (R9)
+	VMOVUPS Z3, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z4, K1, (R9)
+	VMOVUPS Z5, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z6, K1, (R9)
+	VMOVUPS Z7, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z8, K1, (R9)
+	VMOVUPS Z9, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z10, K1, (R9)
+	VMOVUPS Z11, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z12, K1, (R9)
+	VMOVUPS Z13, K2, 64(R9)
+
+start:
+	MOVQ         al+32(FP), R9
+	MOVQ         bl+48(FP), R10
+	MOVQ         AX, R11
+	LEAQ         (R11)(R9*2), R12
+	LEAQ         (R9)(R9*2), R13
+	MOVL         $0xffff0000, R14
+	VPBROADCASTD R14, Z31
+	MOVQ         ci+72(FP), R14
+	IMUL3Q       $+7, R14, R14
+	MOVQ         ci+72(FP), BP
+	MOVQ         CX, R15
+	PREFETCHT0   (R15)(R14*1)
+	PREFETCHT0   64(R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	PREFETCHT0   64(R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	PREFETCHT0   64(R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	PREFETCHT0   64(R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	PREFETCHT0   64(R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	PREFETCHT0   64(R15)(R14*1)
+	ADDQ         BP, R15
+	PREFETCHT0   (R15)(R14*1)
+	PREFETCHT0   64(R15)(R14*1)
+	MOVQ         k+0(FP), R14
+	SHRQ         $0x05, R14
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	VXORPS X16, X16, X16
+	VXORPS X17, X17, X17
+	VXORPS X18, X18, X18
+	VXORPS X19, X19, X19
+	VXORPS X20, X20, X20
+	VXORPS X21, X21, X21
+	VXORPS X22, X22, X22
+	VXORPS X23, X23, X23
+	VXORPS X24, X24, X24
+	VXORPS X25, X25, X25
+	VXORPS X26, X26, X26
+	VXORPS X27, X27, X27
+	MOVQ   $0x00000008, R15
+
+four:
+	PREFETCHT0   16384(DI)
+	PREFETCHT0   16448(DI)
+	VPANDD       (DI), Z31, Z28
+	VPANDD       64(DI), Z31, Z29
+	VBROADCASTSS (R11), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS (R11)(DX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS (R11)(DX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS (R11)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS (R11)(DX*4), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS (R11)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS (R11)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VPSLLD       $0x10, (DI), Z28
+	VPSLLD       $0x10, 64(DI), Z29
+	VBROADCASTSS (R12), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS (R12)(DX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS (R12)(DX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS (R12)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS (R12)(DX*4), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS (R12)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS (R12)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	ADDQ         R9, R11
+	ADDQ         R9, R12
+	ADDQ         R10, DI
+	VPANDD       (DI), Z31, Z28
+	VPANDD       64(DI), Z31, Z29
+	VBROADCASTSS (R11), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS (R11)(DX*1), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS (R11)(DX*2), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS (R11)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS (R11)(DX*4), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS (R11)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS (R11)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	VPSLLD       $0x10, (DI), Z28
+	VPSLLD       $0x10, 64(DI), Z29
+	VBROADCASTSS (R12), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS (R12)(DX*1), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS (R12)(DX*2), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS (R12)(BX*1), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS (R12)(DX*4), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS (R12)(SI*1), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS (R12)(BX*2), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	ADDQ         R13, R11
+	ADDQ         R13, R12
+	ADDQ         R10, DI
+	DECQ         R15
+	JNZ          four
+	MOVQ         ci+72(FP), BP
+	MOVQ         CX, R15
+	VADDPS       Z14, Z0, Z0
+	VMOVUPS.Z    (R15), K1, Z14
+	VADDPS       Z0, Z14, Z14
+	VMOVUPS      Z14, K1, (R15)
+	VADDPS       Z15, Z1, Z1
+	VMOVUPS.Z    64(R15), K2, Z15
+	VADDPS       Z1, Z15, Z15
+	VMOVUPS      Z15, K2, 64(R15)
+	ADDQ         BP, R15
+	VADDPS       Z16, Z2, Z2
+	VMOVUPS.Z    (R15), K1, Z16
+	VADDPS       Z2, Z16, Z16
+	VMOVUPS      Z16, K1, (R15)
+	VADDPS       Z17, Z3, Z3
+	VMOVUPS.Z    64(R15), K2, Z17
+	VADDPS       Z3, Z17, Z17
+	VMOVUPS      Z17, K2, 64(R15)
+	ADDQ         BP, R15
+	VADDPS       Z18, Z4, Z4
+	VMOVUPS.Z    (R15), K1, Z18
+	VADDPS       Z4, Z18, Z18
+	VMOVUPS      Z18, K1, (R15)
+	VADDPS       Z19, Z5, Z5
+	VMOVUPS.Z    64(R15), K2, Z19
+	VADDPS       Z5, Z19, Z19
+	VMOVUPS      Z19, K2, 64(R15)
+	ADDQ         BP, R15
+	VADDPS       Z20, Z6, Z6
+	VMOVUPS.Z    (R15), K1, Z20
+	VADDPS       Z6, Z20, Z20
+	VMOVUPS      Z20, K1, (R15)
+	VADDPS       Z21, Z7, Z7
+	VMOVUPS.Z    64(R15), K2, Z21
+	VADDPS       Z7, Z21, Z21
+	VMOVUPS      Z21, K2, 64(R15)
+	ADDQ         BP, R15
+	VADDPS       Z22, Z8, Z8
+	VMOVUPS.Z    (R15), K1, Z22
+	VADDPS       Z8, Z22, Z22
+	VMOVUPS      Z22, K1, (R15)
+	VADDPS       Z23, Z9, Z9
+	VMOVUPS.Z    64(R15), K2, Z23
+	VADDPS       Z9, Z23, Z23
+	VMOVUPS      Z23, K2, 64(R15)
+	ADDQ         BP, R15
+	VADDPS       Z24, Z10, Z10
+	VMOVUPS.Z    (R15), K1, Z24
+	VADDPS       Z10, Z24, Z24
+	VMOVUPS      Z24, K1, (R15)
+	VADDPS       Z25, Z11, Z11
+	VMOVUPS.Z    64(R15), K2, Z25
+	VADDPS       Z11, Z25, Z25
+	VMOVUPS      Z25, K2, 64(R15)
+	ADDQ         BP, R15
+	VADDPS       Z26, Z12, Z12
+	VMOVUPS.Z    (R15), K1, Z26
+	VADDPS       Z12, Z26, Z26
+	VMOVUPS      Z26, K1, (R15)
+	VADDPS       Z27, Z13, Z13
+	VMOVUPS.Z    64(R15), K2, Z27
+	VADDPS       Z13, Z27, Z27
+	VMOVUPS      Z27, K2, 64(R15)
+	DECQ         R14
+	JNZ          block
+	IMUL3Q       $+7, DX, DI
+	ADDQ         DI, AX
+	MOVQ         ci+72(FP), DI
+	IMUL3Q       $+7, DI, DI
+	ADDQ         DI, CX
+	DECQ         R8
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x512x1x128(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x1x128(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), R9
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    BX, SI
+	MOVQ    bp+56(FP), DI
+	ADDQ    DI, SI
+	MOVQ    SI, DI
+	MOVQ    bp+56(FP), R8
+	ADDQ    R8, DI
+	MOVQ    DI, R8
+	MOVQ    bp+56(FP), R10
+	ADDQ    R10, R8
+	MOVQ    add+80(FP), R10
+	TESTQ   R10, R10
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	VXORPS  X7, X7, X7
+	MOVQ    ci+72(FP), R10
+	MOVQ    CX, R10
+	VMOVUPS Z0, (R10)
+	VMOVUPS Z1, 64(R10)
+	VMOVUPS Z2, 128(R10)
+	VMOVUPS Z3, 192(R10)
+	VMOVUPS Z4, 256(R10)
+	VMOVUPS Z5, 320(R10)
+	VMOVUPS Z6, 384(R10)
+	VMOVUPS Z7, 448(R10)
+
+start:
+	MOVQ         al+32(FP), R10
+	MOVQ         bl+48(FP), R11
+	MOVQ         AX, R12
+	LEAQ         (R12)(R10*2), R13
+	LEAQ         (R10)(R10*2), R14
+	MOVL         $0xffff0000, R15
+	VPBROADCASTD R15, Z25
+	MOVQ         ci+72(FP), R15
+	IMUL3Q       $+1, R15, R15
+	MOVQ         ci+72(FP), BP
+	MOVQ         CX, BP
+	PREFETCHT0   (BP)(R15*1)
+	PREFETCHT0   64(BP)(R15*1)
+	PREFETCHT0   128(BP)(R15*1)
+	PREFETCHT0   192(BP)(R15*1)
+	PREFETCHT0   256(BP)(R15*1)
+	PREFETCHT0   320(BP)(R15*1)
+	PREFETCHT0   384(BP)(R15*1)
+	PREFETCHT0   448(BP)(R15*1)
+	MOVQ         k+0(FP), R15
+	SHRQ         $0x05, R15
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	MOVQ   $0x00000008, BP
+
+four:
+	VPANDD       (BX), Z25, Z16
+	VPANDD       64(BX), Z25, Z17
+	VPANDD       (SI), Z25, Z18
+	VPANDD       64(SI), Z25, Z19
+	VPANDD       (DI), Z25, Z20
+	VPANDD       64(DI), Z25, Z21
+	VPANDD       (R8), Z25, Z22
+	VPANDD       64(R8), Z25, Z23
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z16, Z24, Z0
+	VFMADD231PS  Z17, Z24, Z1
+	VFMADD231PS  Z18, Z24, Z2
+	VFMADD231PS  Z19, Z24, Z3
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VPSLLD       $0x10, (BX), Z16
+	VPSLLD       $0x10, 64(BX), Z17
+	VPSLLD       $0x10, (SI), Z18
+	VPSLLD       $0x10, 64(SI), Z19
+	VPSLLD       $0x10, (DI), Z20
+	VPSLLD       $0x10, 64(DI), Z21
+	VPSLLD       $0x10, (R8), Z22
+	VPSLLD       $0x10, 64(R8), Z23
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z16, Z24, Z0
+	VFMADD231PS  Z17, Z24, Z1
+	VFMADD231PS  Z18, Z24, Z2
+	VFMADD231PS  Z19, Z24, Z3
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	ADDQ         R10, R12
+	ADDQ         R10, R13
+	ADDQ         R11, BX
+	ADDQ         R11, SI
+	ADDQ         R11, DI
+	ADDQ         R11, R8
+	VPANDD       (BX), Z25, Z16
+	VPANDD       64(BX), Z25, Z17
+	VPANDD       (SI), Z25, Z18
+	VPANDD       64(SI), Z25, Z19
+	VPANDD       (DI), Z25, Z20
+	VPANDD       64(DI), Z25, Z21
+	VPANDD       (R8), Z25, Z22
+	VPANDD       64(R8), Z25, Z23
+	VBROADCASTSS (R12), Z24
+	VFMADD231PS  Z16, Z24, Z8
+	VFMADD231PS  Z17, Z24, Z9
+	VFMADD231PS  Z18, Z24, Z10
+	VFMADD231PS  Z19, Z24, Z11
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VPSLLD       $0x10, (BX), Z16
+	VPSLLD       $0x10, 64(BX), Z17
+	VPSLLD       $0x10, (SI), Z18
+	VPSLLD       $0x10, 64(SI), Z19
+	VPSLLD       $0x10, (DI), Z20
+	VPSLLD       $0x10, 64(DI), Z21
+	VPSLLD       $0x10, (R8), Z22
+	VPSLLD       $0x10, 64(R8), Z23
+	VBROADCASTSS (R13), Z24
+	VFMADD231PS  Z16, Z24, Z8
+	VFMADD231PS  Z17, Z24, Z9
+	VFMADD231PS  Z18, Z24, Z10
+	VFMADD231PS  Z19, Z24, Z11
+	VFMADD231PS  Z20, Z24, Z12
+	VFMADD231PS  Z21, Z24, Z13
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	ADDQ         R14, R12
+	ADDQ         R14, R13
+	ADDQ         R11, BX
+	ADDQ         R11, SI
+	ADDQ         R11, DI
+	ADDQ         R11, R8
+	DECQ         BP
+	JNZ          four
+	MOVQ         ci+72(FP), BP
+	MOVQ         CX, BP
+	VADDPS       Z8, Z0, Z0
+	VMOVUPS      (BP), Z8
+	VADDPS       Z0, Z8, Z8
+	VMOVUPS      Z8, (BP)
+	VADDPS       Z9, Z1, Z1
+	VMOVUPS      64(BP), Z9
+	VADDPS       Z1, Z9, Z9
+	VMOVUPS      Z9, 64(BP)
+	VADDPS       Z10, Z2, Z2
+	VMOVUPS      128(BP), Z10
+	VADDPS       Z2, Z10, Z10
+	VMOVUPS      Z10, 128(BP)
+	VADDPS       Z11, Z3, Z3
+	VMOVUPS      192(BP), Z11
+	VADDPS       Z3, Z11, Z11
+	VMOVUPS      Z11, 192(BP)
+	VADDPS       Z12, Z4, Z4
+	VMOVUPS      256(BP), Z12
+	VADDPS       Z4, Z12, Z12
+	VMOVUPS      Z12, 256(BP)
+	VADDPS       Z13, Z5, Z5
+	VMOVUPS      320(BP), Z13
+	VADDPS       Z5, Z13, Z13
+	VMOVUPS      Z13, 320(BP)
+	VADDPS       Z14, Z6, Z6
+	VMOVUPS      384(BP), Z14
+	VADDPS       Z6, Z14, Z14
+	VMOVUPS      Z14, 384(BP)
+	VADDPS       Z15, Z7, Z7
+	VMOVUPS      448(BP), Z15
+	VADDPS       Z7, Z15, Z15
+	VMOVUPS      Z15, 448(BP)
+	DECQ         R15
+	JNZ          block
+	IMUL3Q       $+1, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+1, BX, BX
+	ADDQ         BX, CX
+	DECQ         R9
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x512x2x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x2x64(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    BX, SI
+	MOVQ    bp+56(FP), R8
+	ADDQ    R8, SI
+	MOVQ    add+80(FP), R8
+	TESTQ   R8, R8
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	VXORPS  X7, X7, X7
+	MOVQ    ci+72(FP), R9
+	MOVQ    CX, R8
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	VMOVUPS Z2, 128(R8)
+	VMOVUPS Z3, 192(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z4, (R8)
+	VMOVUPS Z5, 64(R8)
+	VMOVUPS Z6, 128(R8)
+	VMOVUPS Z7, 192(R8)
+
+start:
+	MOVQ         al+32(FP), R8
+	MOVQ         bl+48(FP), R9
+	MOVQ         AX, R10
+	LEAQ         (R10)(R8*2), R11
+	LEAQ         (R8)(R8*2), R12
+	MOVL         $0xffff0000, R13
+	VPBROADCASTD R13, Z21
+	MOVQ         ci+72(FP), R13
+	IMUL3Q       $+2, R13, R13
+	MOVQ         ci+72(FP), R15
+	MOVQ         CX, R14
+	PREFETCHT0   (R14)(R13*1)
+	PREFETCHT0   64(R14)(R13*1)
+	PREFETCHT0   128(R14)(R13*1)
+	PREFETCHT0   192(R14)(R13*1)
+	ADDQ         R15, R14
+	PREFETCHT0   (R14)(R13*1)
+	PREFETCHT0   64(R14)(R13*1)
+	PREFETCHT0   128(R14)(R13*1)
+	PREFETCHT0   192(R14)(R13*1)
+	MOVQ         k+0(FP), R13
+	SHRQ         $0x05, R13
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	MOVQ   $0x00000008, R14
+
+four:
+	VPANDD       (BX), Z21, Z16
+	VPANDD       64(BX), Z21, Z17
+	VPANDD       (SI), Z21, Z18
+	VPANDD       64(SI), Z21, Z19
+	VBROADCASTSS (R10), Z20
+	VFMADD231PS  Z16, Z20, Z0
+	VFMADD231PS  Z17, Z20, Z1
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R10)(DX*1), Z20
+	VFMADD231PS  Z16, Z20, Z4
+	VFMADD231PS  Z17, Z20, Z5
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VPSLLD       $0x10, (BX), Z16
+	VPSLLD       $0x10, 64(BX), Z17
+	VPSLLD       $0x10, (SI), Z18
+	VPSLLD       $0x10, 64(SI), Z19
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z16, Z20, Z0
+	VFMADD231PS  Z17, Z20, Z1
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R11)(DX*1), Z20
+	VFMADD231PS  Z16, Z20, Z4
+	VFMADD231PS  Z17, Z20, Z5
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	ADDQ         R8, R10
+	ADDQ         R8, R11
+	ADDQ         R9, BX
+	ADDQ         R9, SI
+	VPANDD       (BX), Z21, Z16
+	VPANDD       64(BX), Z21, Z17
+	VPANDD       (SI), Z21, Z18
+	VPANDD       64(SI), Z21, Z19
+	VBROADCASTSS (R10), Z20
+	VFMADD231PS  Z16, Z20, Z8
+	VFMADD231PS  Z17, Z20, Z9
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R10)(DX*1), Z20
+	VFMADD231PS  Z16, Z20, Z12
+	VFMADD231PS  Z17, Z20, Z13
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VPSLLD       $0x10, (BX), Z16
+	VPSLLD       $0x10, 64(BX), Z17
+	VPSLLD       $0x10, (SI), Z18
+	VPSLLD       $0x10, 64(SI), Z19
+	VBROADCASTSS (R11), Z20
+	VFMADD231PS  Z16, Z20, Z8
+	VFMADD231PS  Z17, Z20, Z9
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R11)(DX*1), Z20
+	VFMADD231PS  Z16, Z20, Z12
+	VFMADD231PS  Z17, Z20, Z13
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	ADDQ         R12, R10
+	ADDQ         R12, R11
+	ADDQ         R9, BX
+	ADDQ         R9, SI
+	DECQ         R14
+	JNZ          four
+	MOVQ         ci+72(FP), R15
+	MOVQ         CX, R14
+	VADDPS       Z8, Z0, Z0
+	VMOVUPS      (R14), Z8
+	VADDPS       Z0, Z8, Z8
+	VMOVUPS      Z8, (R14)
+	VADDPS       Z9, Z1, Z1
+	VMOVUPS      64(R14), Z9
+	VADDPS       Z1, Z9, Z9
+	VMOVUPS      Z9, 64(R14)
+	VADDPS       Z10, Z2, Z2
+	VMOVUPS      128(R14), Z10
+	VADDPS       Z2, Z10, Z10
+	VMOVUPS      Z10, 128(R14)
+	VADDPS       Z11, Z3, Z3
+	VMOVUPS      192(R14), Z11
+	VADDPS       Z3, Z11, Z11
+	VMOVUPS      Z11, 192(R14)
+	ADDQ         R15, R14
+	VADDPS       Z12, Z4, Z4
+	VMOVUPS      (R14), Z12
+	VADDPS       Z4, Z12, Z12
+	VMOVUPS      Z12, (R14)
+	VADDPS       Z13, Z5, Z5
+	VMOVUPS      64(R14), Z13
+	VADDPS       Z5, Z13, Z13
+	VMOVUPS      Z13, 64(R14)
+	VADDPS       Z14, Z6, Z6
+	VMOVUPS      128(R14), Z14
+	VADDPS       Z6, Z14, Z14
+	VMOVUPS      Z14, 128(R14)
+	VADDPS       Z15, Z7, Z7
+	VMOVUPS      192(R14), Z15
+	VADDPS       Z7, Z15, Z15
+	VMOVUPS      Z15, 192(R14)
+	DECQ         R13
+	JNZ          block
+	IMUL3Q       $+2, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+2, BX, BX
+	ADDQ         BX, CX
+	DECQ         DI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x512x3x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x3x64(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    BX, SI
+	MOVQ    bp+56(FP), R8
+	ADDQ    R8, SI
+	MOVQ    add+80(FP), R8
+	TESTQ   R8, R8
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	VXORPS  X7, X7, X7
+	VXORPS  X8, X8, X8
+	VXORPS  X9, X9, X9
+	VXORPS  X10, X10, X10
+	VXORPS  X11, X11, X11
+	MOVQ    ci+72(FP), R9
+	MOVQ    CX, R8
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	VMOVUPS Z2, 128(R8)
+	VMOVUPS Z3, 192(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z4, (R8)
+	VMOVUPS Z5, 64(R8)
+	VMOVUPS Z6, 128(R8)
+	VMOVUPS Z7, 192(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z8, (R8)
+	VMOVUPS Z9, 64(R8)
+	VMOVUPS Z10, 128(R8)
+	VMOVUPS Z11, 192(R8)
+
+start:
+	MOVQ         al+32(FP), R8
+	MOVQ         bl+48(FP), R9
+	MOVQ         AX, R10
+	LEAQ         (R10)(R8*2), R11
+	LEAQ         (R8)(R8*2), R12
+	MOVL         $0xffff0000, R13
+	VPBROADCASTD R13, Z29
+	MOVQ         ci+72(FP), R13
+	IMUL3Q       $+3, R13, R13
+	MOVQ         ci+72(FP), R15
+	MOVQ         CX, R14
+	PREFETCHT0   (R14)(R13*1)
+	PREFETCHT0   64(R14)(R13*1)
+	PREFETCHT0   128(R14)(R13*1)
+	PREFETCHT0   192(R14)(R13*1)
+	ADDQ         R15, R14
+	PREFETCHT0   (R14)(R13*1)
+	PREFETCHT0   64(R14)(R13*1)
+	PREFETCHT0   128(R14)(R13*1)
+	PREFETCHT0   192(R14)(R13*1)
+	ADDQ         R15, R14
+	PREFETCHT0   (R14)(R13*1)
+	PREFETCHT0   64(R14)(R13*1)
+	PREFETCHT0   128(R14)(R13*1)
+	PREFETCHT0   192(R14)(R13*1)
+	MOVQ         k+0(FP), R13
+	SHRQ         $0x05, R13
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	VXORPS X16, X16, X16
+	VXORPS X17, X17, X17
+	VXORPS X18, X18, X18
+	VXORPS X19, X19, X19
+	VXORPS X20, X20, X20
+	VXORPS X21, X21, X21
+	VXORPS X22, X22, X22
+	VXORPS X23, X23, X23
+	MOVQ   $0x00000008, R14
+
+four:
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8192(SI)
+	PREFETCHT0   8256(SI)
+	VPANDD       (BX), Z29, Z24
+	VPANDD       64(BX), Z29, Z25
+	VPANDD       (SI), Z29, Z26
+	VPANDD       64(SI), Z29, Z27
+	VBROADCASTSS (R10), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS (R10)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS (R10)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VPSLLD       $0x10, (BX), Z24
+	VPSLLD       $0x10, 64(BX), Z25
+	VPSLLD       $0x10, (SI), Z26
+	VPSLLD       $0x10, 64(SI), Z27
+	VBROADCASTSS (R11), Z28
+	VFMADD231PS  Z24, Z28, Z0
+	VFMADD231PS  Z25, Z28, Z1
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS (R11)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS (R11)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z8
+	VFMADD231PS  Z25, Z28, Z9
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	ADDQ         R8, R10
+	ADDQ         R8, R11
+	ADDQ         R9, BX
+	ADDQ         R9, SI
+	VPANDD       (BX), Z29, Z24
+	VPANDD       64(BX), Z29, Z25
+	VPANDD       (SI), Z29, Z26
+	VPANDD       64(SI), Z29, Z27
+	VBROADCASTSS (R10), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS (R10)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS (R10)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VPSLLD       $0x10, (BX), Z24
+	VPSLLD       $0x10, 64(BX), Z25
+	VPSLLD       $0x10, (SI), Z26
+	VPSLLD       $0x10, 64(SI), Z27
+	VBROADCASTSS (R11), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS (R11)(DX*1), Z28
+	VFMADD231PS  Z24, Z28, Z16
+	VFMADD231PS  Z25, Z28, Z17
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS (R11)(DX*2), Z28
+	VFMADD231PS  Z24, Z28, Z20
+	VFMADD231PS  Z25, Z28, Z21
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	ADDQ         R12, R10
+	ADDQ         R12, R11
+	ADDQ         R9, BX
+	ADDQ         R9, SI
+	DECQ         R14
+	JNZ          four
+	MOVQ         ci+72(FP), R15
+	MOVQ         CX, R14
+	VADDPS       Z12, Z0, Z0
+	VMOVUPS      (R14), Z12
+	VADDPS       Z0, Z12, Z12
+	VMOVUPS      Z12, (R14)
+	VADDPS       Z13, Z1, Z1
+	VMOVUPS      64(R14), Z13
+	VADDPS       Z1, Z13, Z13
+	VMOVUPS      Z13, 64(R14)
+	VADDPS       Z14, Z2, Z2
+	VMOVUPS      128(R14), Z14
+	VADDPS       Z2, Z14, Z14
+	VMOVUPS      Z14, 128(R14)
+	VADDPS       Z15, Z3, Z3
+	VMOVUPS      192(R14), Z15
+	VADDPS       Z3, Z15, Z15
+	VMOVUPS      Z15, 192(R14)
+	ADDQ         R15, R14
+	VADDPS       Z16, Z4, Z4
+	VMOVUPS      (R14), Z16
+	VADDPS       Z4, Z16, Z16
+	VMOVUPS      Z16, (R14)
+	VADDPS       Z17, Z5, Z5
+	VMOVUPS      64(R14), Z17
+	VADDPS       Z5, Z17, Z17
+	VMOVUPS      Z17, 64(R14)
+	VADDPS       Z18, Z6, Z6
+	VMOVUPS      128(R14), Z18
+	VADDPS       Z6, Z18, Z18
+	VMOVUPS      Z18, 128(R14)
+	VADDPS       Z19, Z7, Z7
+	VMOVUPS      192(R14), Z19
+	VADDPS       Z7, Z19, Z19
+	VMOVUPS      Z19, 192(R14)
+	ADDQ         R15, R14
+	VADDPS       Z20, Z8, Z8
+	VMOVUPS      (R14), Z20
+	VADDPS       Z8, Z20, Z20
+	VMOVUPS      Z20, (R14)
+	VADDPS       Z21, Z9, Z9
+	VMOVUPS      64(R14), Z21
+	VADDPS       Z9, Z21, Z21
+	VMOVUPS      Z21, 64(R14)
+	VADDPS       Z22, Z10, Z10
+	VMOVUPS      128(R14), Z22
+	VADDPS       Z10, Z22, Z22
+	VMOVUPS      Z22, 128(R14)
+	VADDPS       Z23, Z11, Z11
+	VMOVUPS      192(R14), Z23
+	VADDPS       Z11, Z23, Z23
+	VMOVUPS      Z23, 192(R14)
+	DECQ         R13
+	JNZ          block
+	IMUL3Q       $+3, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+3, BX, BX
+	ADDQ         BX, CX
+	DECQ         DI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x1x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x1x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    add+80(FP), DI
+	TESTQ   DI, DI
+	JNZ     start
+	VXORPS  X0, X0, X0
+	MOVQ    ci+72(FP), DI
+	MOVQ    CX, DI
+	VMOVUPS Z0, K1, (DI)
+
+start:
+	MOVQ       al+32(FP), DI
+	MOVQ       bl+48(FP), R8
+	MOVQ       AX, R9
+	MOVQ       ci+72(FP), R10
+	IMUL3Q     $+1, R10, R10
+	MOVQ       ci+72(FP), R11
+	MOVQ       CX, R11
+	PREFETCHT0 (R11)(R10*1)
+	MOVQ       k+0(FP), R10
+	SHRQ       $0x05, R10
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	MOVQ   $0x00000008, R11
+
+four:
+	VMOVUPS      (BX), Z2
+	VBROADCASTSS (R9), Z3
+	LONG         $0x4866f262
+	WORD         $0xc252
+	ADDQ         DI, R9
+	ADDQ         R8, BX
+	VMOVUPS      (BX), Z2
+	VBROADCASTSS (R9), Z3
+	LONG         $0x4866f262
+	WORD         $0xca52
+	ADDQ         DI, R9
+	ADDQ         R8, BX
+	DECQ         R11
+	JNZ          four
+	MOVQ         ci+72(FP), R11
+	MOVQ         CX, R11
+	VADDPS       Z1, Z0, Z0
+	VMOVUPS.Z    (R11), K1, Z1
+	VADDPS       Z0, Z1, Z1
+	VMOVUPS      Z1, K1, (R11)
+	DECQ         R10
+	JNZ          block
+	IMUL3Q       $+1, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+1, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x1x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x1x32(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	KMOVW   AX, K2
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    add+80(FP), DI
+	TESTQ   DI, DI
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	MOVQ    ci+72(FP), DI
+	MOVQ    CX, DI
+	VMOVUPS Z0, K1, (DI)
+	VMOVUPS Z1, K2, 64(DI)
+
+start:
+	MOVQ       al+32(FP), DI
+	MOVQ       bl+48(FP), R8
+	MOVQ       AX, R9
+	MOVQ       ci+72(FP), R10
+	IMUL3Q     $+1, R10, R10
+	MOVQ       ci+72(FP), R11
+	MOVQ       CX, R11
+	PREFETCHT0 (R11)(R10*1)
+	PREFETCHT0 64(R11)(R10*1)
+	MOVQ       k+0(FP), R10
+	SHRQ       $0x05, R10
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	MOVQ   $0x00000008, R11
+
+four:
+	VMOVUPS      (BX), Z4
+	VMOVUPS      64(BX), Z5
+	VBROADCASTSS (R9), Z6
+	LONG         $0x484ef262
+	WORD         $0xc452
+	LONG         $0x484ef262
+	WORD         $0xcd52
+	ADDQ         DI, R9
+	ADDQ         R8, BX
+	VMOVUPS      (BX), Z4
+	VMOVUPS      64(BX), Z5
+	VBROADCASTSS (R9), Z6
+	LONG         $0x484ef262
+	WORD         $0xd452
+	LONG         $0x484ef262
+	WORD         $0xdd52
+	ADDQ         DI, R9
+	ADDQ         R8, BX
+	DECQ         R11
+	JNZ          four
+	MOVQ         ci+72(FP), R11
+	MOVQ         CX, R11
+	VADDPS       Z2, Z0, Z0
+	VMOVUPS.Z    (R11), K1, Z2
+	VADDPS       Z0, Z2, Z2
+	VMOVUPS      Z2, K1, (R11)
+	VADDPS       Z3, Z1, Z1
+	VMOVUPS.Z    64(R11), K2, Z3
+	VADDPS       Z1, Z3, Z3
+	VMOVUPS      Z3, K2, 64(R11)
+	DECQ         R10
+	JNZ          block
+	IMUL3Q       $+1, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+1, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x2x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x2x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    add+80(FP), DI
+	TESTQ   DI, DI
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	MOVQ    ci+72(FP), R8
+	MOVQ    CX, DI
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+
+start:
+	MOVQ       al+32(FP), DI
+	MOVQ       bl+48(FP), R8
+	MOVQ       AX, R9
+	MOVQ       ci+72(FP), R10
+	IMUL3Q     $+2, R10, R10
+	MOVQ       ci+72(FP), R12
+	MOVQ       CX, R11
+	PREFETCHT0 (R11)(R10*1)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)(R10*1)
+	MOVQ       k+0(FP), R10
+	SHRQ       $0x05, R10
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	MOVQ   $0x00000008, R11
+
+four:
+	VMOVUPS      (BX), Z4
+	VBROADCASTSS (R9), Z5
+	LONG         $0x4856f262
+	WORD         $0xc452
+	VBROADCASTSS (R9)(DX*1), Z5
+	LONG         $0x4856f262
+	WORD         $0xcc52
+	ADDQ         DI, R9
+	ADDQ         R8, BX
+	VMOVUPS      (BX), Z4
+	VBROADCASTSS (R9), Z5
+	LONG         $0x4856f262
+	WORD         $0xd452
+	VBROADCASTSS (R9)(DX*1), Z5
+	LONG         $0x4856f262
+	WORD         $0xdc52
+	ADDQ         DI, R9
+	ADDQ         R8, BX
+	DECQ         R11
+	JNZ          four
+	MOVQ         ci+72(FP), R12
+	MOVQ         CX, R11
+	VADDPS       Z2, Z0, Z0
+	VMOVUPS.Z    (R11), K1, Z2
+	VADDPS       Z0, Z2, Z2
+	VMOVUPS      Z2, K1, (R11)
+	ADDQ         R12, R11
+	VADDPS       Z3, Z1, Z1
+	VMOVUPS.Z    (R11), K1, Z3
+	VADDPS       Z1, Z3, Z3
+	VMOVUPS      Z3, K1, (R11)
+	DECQ         R10
+	JNZ          block
+	IMUL3Q       $+2, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+2, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x2x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x2x32(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	KMOVW   AX, K2
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    add+80(FP), DI
+	TESTQ   DI, DI
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	MOVQ    ci+72(FP), R8
+	MOVQ    CX, DI
+	VMOVUPS Z0, K1, (DI)
+	VMOVUPS Z1, K2, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	VMOVUPS Z3, K2, 64(DI)
+
+start:
+	MOVQ       al+32(FP), DI
+	MOVQ       bl+48(FP), R8
+	MOVQ       AX, R9
+	MOVQ       ci+72(FP), R10
+	IMUL3Q     $+2, R10, R10
+	MOVQ       ci+72(FP), R12
+	MOVQ       CX, R11
+	PREFETCHT0 (R11)(R10*1)
+	PREFETCHT0 64(R11)(R10*1)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)(R10*1)
+	PREFETCHT0 64(R11)(R10*1)
+	MOVQ       k+0(FP), R10
+	SHRQ       $0x05, R10
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   $0x00000008, R11
+
+four:
+	VMOVUPS      (BX), Z8
+	VMOVUPS      64(BX), Z9
+	VBROADCASTSS (R9), Z10
+	LONG         $0x482ed262
+	WORD         $0xc052
+	LONG         $0x482ed262
+	WORD         $0xc952
+	VBROADCASTSS (R9)(DX*1), Z10
+	LONG         $0x482ed262
+	WORD         $0xd052
+	LONG         $0x482ed262
+	WORD         $0xd952
+	ADDQ         DI, R9
+	ADDQ         R8, BX
+	VMOVUPS      (BX), Z8
+	VMOVUPS      64(BX), Z9
+	VBROADCASTSS (R9), Z10
+	LONG         $0x482ed262
+	WORD         $0xe052
+	LONG         $0x482ed262
+	WORD         $0xe952
+	VBROADCASTSS (R9)(DX*1), Z10
+	LONG         $0x482ed262
+	WORD         $0xf052
+	LONG         $0x482ed262
+	WORD         $0xf952
+	ADDQ         DI, R9
+	ADDQ         R8, BX
+	DECQ         R11
+	JNZ          four
+	MOVQ         ci+72(FP), R12
+	MOVQ         CX, R11
+	VADDPS       Z4, Z0, Z0
+	VMOVUPS.Z    (R11), K1, Z4
+	VADDPS       Z0, Z4, Z4
+	VMOVUPS      Z4, K1, (R11)
+	VADDPS       Z5, Z1, Z1
+	VMOVUPS.Z    64(R11), K2, Z5
+	VADDPS       Z1, Z5, Z5
+	VMOVUPS      Z5, K2, 64(R11)
+	ADDQ         R12, R11
+	VADDPS       Z6, Z2, Z2
+	VMOVUPS.Z    (R11), K1, Z6
+	VADDPS       Z2, Z6, Z6
+	VMOVUPS      Z6, K1, (R11)
+	VADDPS       Z7, Z3, Z3
+	VMOVUPS.Z    64(R11), K2, Z7
+	VADDPS       Z3, Z7, Z7
+	VMOVUPS      Z7, K2, 64(R11)
+	DECQ         R10
+	JNZ          block
+	IMUL3Q       $+2, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+2, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x3x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x3x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    add+80(FP), DI
+	TESTQ   DI, DI
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	MOVQ    ci+72(FP), R8
+	MOVQ    CX, DI
+	VMOVUPS Z0, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z1, K1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+
+start:
+	MOVQ       al+32(FP), DI
+	MOVQ       bl+48(FP), R8
+	MOVQ       AX, R9
+	MOVQ       ci+72(FP), R10
+	IMUL3Q     $+3, R10, R10
+	MOVQ       ci+72(FP), R12
+	MOVQ       CX, R11
+	PREFETCHT0 (R11)(R10*1)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)(R10*1)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)(R10*1)
+	MOVQ       k+0(FP), R10
+	SHRQ       $0x05, R10
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	MOVQ   $0x00000008, R11
+
+four:
+	PREFETCHT0   8192(BX)
+	VMOVUPS      (BX), Z6
+	VBROADCASTSS (R9), Z7
+	LONG         $0x4846f262
+	WORD         $0xc652
+	VBROADCASTSS (R9)(DX*1), Z7
+	LONG         $0x4846f262
+	WORD         $0xce52
+	VBROADCASTSS (R9)(DX*2), Z7
+	LONG         $0x4846f262
+	WORD         $0xd652
+	ADDQ         DI, R9
+	ADDQ         R8, BX
+	VMOVUPS      (BX), Z6
+	VBROADCASTSS (R9), Z7
+	LONG         $0x4846f262
+	WORD         $0xde52
+	VBROADCASTSS (R9)(DX*1), Z7
+	LONG         $0x4846f262
+	WORD         $0xe652
+	VBROADCASTSS (R9)(DX*2), Z7
+	LONG         $0x4846f262
+	WORD         $0xee52
+	ADDQ         DI, R9
+	ADDQ         R8, BX
+	DECQ         R11
+	JNZ          four
+	MOVQ         ci+72(FP), R12
+	MOVQ         CX, R11
+	VADDPS       Z3, Z0, Z0
+	VMOVUPS.Z    (R11), K1, Z3
+	VADDPS       Z0, Z3, Z3
+	VMOVUPS      Z3, K1, (R11)
+	ADDQ         R12, R11
+	VADDPS       Z4, Z1, Z1
+	VMOVUPS.Z    (R11), K1, Z4
+	VADDPS       Z1, Z4, Z4
+	VMOVUPS      Z4, K1, (R11)
+	ADDQ         R12, R11
+	VADDPS       Z5, Z2, Z2
+	VMOVUPS.Z    (R11), K1, Z5
+	VADDPS       Z2, Z5, Z5
+	VMOVUPS      Z5, K1, (R11)
+	DECQ         R10
+	JNZ          block
+	IMUL3Q       $+3, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+3, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x3x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x3x32(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	KMOVW   AX, K2
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    add+80(FP), DI
+	TESTQ   DI, DI
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	MOVQ    ci+72(FP), R8
+	MOVQ    CX, DI
+	VMOVUPS Z0, K1, (DI)
+	VMOVUPS Z1, K2, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, K1, (DI)
+	VMOVUPS Z3, K2, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, K1, (DI)
+	VMOVUPS Z5, K2, 64(DI)
+
+start:
+	MOVQ       al+32(FP), DI
+	MOVQ       bl+48(FP), R8
+	MOVQ       AX, R9
+	MOVQ       ci+72(FP), R10
+	IMUL3Q     $+3, R10, R10
+	MOVQ       ci+72(FP), R12
+	MOVQ       CX, R11
+	PREFETCHT0 (R11)(R10*1)
+	PREFETCHT0 64(R11)(R10*1)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)(R10*1)
+	PREFETCHT0 64(R11)(R10*1)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)(R10*1)
+	PREFETCHT0 64(R11)(R10*1)
+	MOVQ       k+0(FP), R10
+	SHRQ       $0x05, R10
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   $0x00000008, R11
+
+four:
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VBROADCASTSS (R9), Z14
+	LONG         $0x480ed262
+	WORD         $0xc452
+	LONG         $0x480ed262
+	WORD         $0xcd52
+	VBROADCASTSS (R9)(DX*1), Z14
+	LONG         $0x480ed262
+	WORD         $0xd452
+	LONG         $0x480ed262
+	WORD         $0xdd52
+	VBROADCASTSS (R9)(DX*2), Z14
+	LONG         $0x480ed262
+	WORD         $0xe452
+	LONG         $0x480ed262
+	WORD         $0xed52
+	ADDQ         DI, R9
+	ADDQ         R8, BX
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VBROADCASTSS (R9), Z14
+	LONG         $0x480ed262
+	WORD         $0xf452
+	LONG         $0x480ed262
+	WORD         $0xfd52
+	VBROADCASTSS (R9)(DX*1), Z14
+	LONG         $0x480e5262
+	WORD         $0xc452
+	LONG         $0x480e5262
+	WORD         $0xcd52
+	VBROADCASTSS (R9)(DX*2), Z14
+	LONG         $0x480e5262
+	WORD         $0xd452
+	LONG         $0x480e5262
+	WORD         $0xdd52
+	ADDQ         DI, R9
+	ADDQ         R8, BX
+	DECQ         R11
+	JNZ          four
+	MOVQ         ci+72(FP), R12
+	MOVQ         CX, R11
+	VADDPS       Z6, Z0, Z0
+	VMOVUPS.Z    (R11), K1, Z6
+	VADDPS       Z0, Z6, Z6
+	VMOVUPS      Z6, K1, (R11)
+	VADDPS       Z7, Z1, Z1
+	VMOVUPS.Z    64(R11), K2, Z7
+	VADDPS       Z1, Z7, Z7
+	VMOVUPS      Z7, K2, 64(R11)
+	ADDQ         R12, R11
+	VADDPS       Z8, Z2, Z2
+	VMOVUPS.Z    (R11), K1, Z8
+	VADDPS       Z2, Z8, Z8
+	VMOVUPS      Z8, K1, (R11)
+	VADDPS       Z9, Z3, Z3
+	VMOVUPS.Z    64(R11), K2, Z9
+	VADDPS       Z3, Z9, Z9
+	VMOVUPS      Z9, K2, 64(R11)
+	ADDQ         R12, R11
+	VADDPS       Z10, Z4, Z4
+	VMOVUPS.Z    (R11), K1, Z10
+	VADDPS       Z4, Z10, Z10
+	VMOVUPS      Z10, K1, (R11)
+	VADDPS       Z11, Z5, Z5
+	VMOVUPS.Z    64(R11), K2, Z11
+	VADDPS       Z5, Z11, Z11
+	VMOVUPS      Z11, K2, 64(R11)
+	DECQ         R10
+	JNZ          block
+	IMUL3Q       $+3, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+3, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x4x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x4x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), SI
+	MOVQ    add+80(FP), R8
+	TESTQ   R8, R8
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	MOVQ    ci+72(FP), R9
+	MOVQ    CX, R8
+	VMOVUPS Z0, K1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Z1, K1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Z2, K1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Z3, K1, (R8)
+
+start:
+	MOVQ       al+32(FP), R8
+	MOVQ       bl+48(FP), R9
+	MOVQ       AX, R10
+	MOVQ       ci+72(FP), R11
+	IMUL3Q     $+4, R11, R11
+	MOVQ       ci+72(FP), R13
+	MOVQ       CX, R12
+	PREFETCHT0 (R12)(R11*1)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)(R11*1)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)(R11*1)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)(R11*1)
+	MOVQ       k+0(FP), R11
+	SHRQ       $0x05, R11
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   $0x00000008, R12
+
+four:
+	PREFETCHT0   8192(SI)
+	VMOVUPS      (SI), Z8
+	VBROADCASTSS (R10), Z9
+	LONG         $0x4836d262
+	WORD         $0xc052
+	VBROADCASTSS (R10)(DX*1), Z9
+	LONG         $0x4836d262
+	WORD         $0xc852
+	VBROADCASTSS (R10)(DX*2), Z9
+	LONG         $0x4836d262
+	WORD         $0xd052
+	VBROADCASTSS (R10)(BX*1), Z9
+	LONG         $0x4836d262
+	WORD         $0xd852
+	ADDQ         R8, R10
+	ADDQ         R9, SI
+	VMOVUPS      (SI), Z8
+	VBROADCASTSS (R10), Z9
+	LONG         $0x4836d262
+	WORD         $0xe052
+	VBROADCASTSS (R10)(DX*1), Z9
+	LONG         $0x4836d262
+	WORD         $0xe852
+	VBROADCASTSS (R10)(DX*2), Z9
+	LONG         $0x4836d262
+	WORD         $0xf052
+	VBROADCASTSS (R10)(BX*1), Z9
+	LONG         $0x4836d262
+	WORD         $0xf852
+	ADDQ         R8, R10
+	ADDQ         R9, SI
+	DECQ         R12
+	JNZ          four
+	MOVQ         ci+72(FP), R13
+	MOVQ         CX, R12
+	VADDPS       Z4, Z0, Z0
+	VMOVUPS.Z    (R12), K1, Z4
+	VADDPS       Z0, Z4, Z4
+	VMOVUPS      Z4, K1, (R12)
+	ADDQ         R13, R12
+	VADDPS       Z5, Z1, Z1
+	VMOVUPS.Z    (R12), K1, Z5
+	VADDPS       Z1, Z5, Z5
+	VMOVUPS      Z5, K1, (R12)
+	ADDQ         R13, R12
+	VADDPS       Z6, Z2, Z2
+	VMOVUPS.Z    (R12), K1, Z6
+	VADDPS       Z2, Z6, Z6
+	VMOVUPS      Z6, K1, (R12)
+	ADDQ         R13, R12
+	VADDPS       Z7, Z3, Z3
+	VMOVUPS.Z    (R12), K1, Z7
+	VADDPS       Z3, Z7, Z7
+	VMOVUPS      Z7, K1, (R12)
+	DECQ         R11
+	JNZ          block
+	IMUL3Q       $+4, DX, SI
+	ADDQ         SI, AX
+	MOVQ         ci+72(FP), SI
+	IMUL3Q       $+4, SI, SI
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x4x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x4x32(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	KMOVW   AX, K2
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), SI
+	MOVQ    add+80(FP), R8
+	TESTQ   R8, R8
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	VXORPS  X7, X7, X7
+	MOVQ    ci+72(FP), R9
+	MOVQ    CX, R8
+	VMOVUPS Z0, K1, (R8)
+	VMOVUPS Z1, K2, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z2, K1, (R8)
+	VMOVUPS Z3, K2, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z4, K1, (R8)
+	VMOVUPS Z5, K2, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z6, K1, (R8)
+	VMOVUPS Z7, K2, 64(R8)
+
+start:
+	MOVQ       al+32(FP), R8
+	MOVQ       bl+48(FP), R9
+	MOVQ       AX, R10
+	MOVQ       ci+72(FP), R11
+	IMUL3Q     $+4, R11, R11
+	MOVQ       ci+72(FP), R13
+	MOVQ       CX, R12
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 64(R12)(R11*1)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 64(R12)(R11*1)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 64(R12)(R11*1)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 64(R12)(R11*1)
+	MOVQ       k+0(FP), R11
+	SHRQ       $0x05, R11
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	MOVQ   $0x00000008, R12
+
+four:
+	PREFETCHT0   8192(SI)
+	PREFETCHT0   8256(SI)
+	VMOVUPS      (SI), Z16
+	VMOVUPS      64(SI), Z17
+	VBROADCASTSS (R10), Z18
+	LONG         $0x406eb262
+	WORD         $0xc052
+	LONG         $0x406eb262
+	WORD         $0xc952
+	VBROADCASTSS (R10)(DX*1), Z18
+	LONG         $0x406eb262
+	WORD         $0xd052
+	LONG         $0x406eb262
+	WORD         $0xd952
+	VBROADCASTSS (R10)(DX*2), Z18
+	LONG         $0x406eb262
+	WORD         $0xe052
+	LONG         $0x406eb262
+	WORD         $0xe952
+	VBROADCASTSS (R10)(BX*1), Z18
+	LONG         $0x406eb262
+	WORD         $0xf052
+	LONG         $0x406eb262
+	WORD         $0xf952
+	ADDQ         R8, R10
+	ADDQ         R9, SI
+	VMOVUPS      (SI), Z16
+	VMOVUPS      64(SI), Z17
+	VBROADCASTSS (R10), Z18
+	LONG         $0x406e3262
+	WORD         $0xc052
+	LONG         $0x406e3262
+	WORD         $0xc952
+	VBROADCASTSS (R10)(DX*1), Z18
+	LONG         $0x406e3262
+	WORD         $0xd052
+	LONG         $0x406e3262
+	WORD         $0xd952
+	VBROADCASTSS (R10)(DX*2), Z18
+	LONG         $0x406e3262
+	WORD         $0xe052
+	LONG         $0x406e3262
+	WORD         $0xe952
+	VBROADCASTSS (R10)(BX*1), Z18
+	LONG         $0x406e3262
+	WORD         $0xf052
+	LONG         $0x406e3262
+	WORD         $0xf952
+	ADDQ         R8, R10
+	ADDQ         R9, SI
+	DECQ         R12
+	JNZ          four
+	MOVQ         ci+72(FP), R13
+	MOVQ         CX, R12
+	VADDPS       Z8, Z0, Z0
+	VMOVUPS.Z    (R12), K1, Z8
+	VADDPS       Z0, Z8, Z8
+	VMOVUPS      Z8, K1, (R12)
+	VADDPS       Z9, Z1, Z1
+	VMOVUPS.Z    64(R12), K2, Z9
+	VADDPS       Z1, Z9, Z9
+	VMOVUPS      Z9, K2, 64(R12)
+	ADDQ         R13, R12
+	VADDPS       Z10, Z2, Z2
+	VMOVUPS.Z    (R12), K1, Z10
+	VADDPS       Z2, Z10, Z10
+	VMOVUPS      Z10, K1, (R12)
+	VADDPS       Z11, Z3, Z3
+	VMOVUPS.Z    64(R12), K2, Z11
+	VADDPS       Z3, Z11, Z11
+	VMOVUPS      Z11, K2, 64(R12)
+	ADDQ         R13, R12
+	VADDPS       Z12, Z4, Z4
+	VMOVUPS.Z    (R12), K1, Z12
+	VADDPS       Z4, Z12, Z12
+	VMOVUPS      Z12, K1, (R12)
+	VADDPS       Z13, Z5, Z5
+	VMOVUPS.Z    64(R12), K2, Z13
+	VADDPS       Z5, Z13, Z13
+	VMOVUPS      Z13, K2, 64(R12)
+	ADDQ         R13, R12
+	VADDPS       Z14, Z6, Z6
+	VMOVUPS.Z    (R12), K1, Z14
+	VADDPS       Z6, Z14, Z14
+	VMOVUPS      Z14, K1, (R12)
+	VADDPS       Z15, Z7, Z7
+	VMOVUPS.Z    64(R12), K2, Z15
+	VADDPS       Z7, Z15, Z15
+	VMOVUPS      Z15, K2, 64(R12)
+	DECQ         R11
+	JNZ          block
+	IMUL3Q       $+4, DX, SI
+	ADDQ         SI, AX
+	MOVQ         ci+72(FP), SI
+	IMUL3Q       $+4, SI, SI
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x5x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x5x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), SI
+	MOVQ    add+80(FP), R8
+	TESTQ   R8, R8
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	MOVQ    ci+72(FP), R9
+	MOVQ    CX, R8
+	VMOVUPS Z0, K1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Z1, K1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Z2, K1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Z3, K1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Z4, K1, (R8)
+
+start:
+	MOVQ       al+32(FP), R8
+	MOVQ       bl+48(FP), R9
+	MOVQ       AX, R10
+	MOVQ       ci+72(FP), R11
+	IMUL3Q     $+5, R11, R11
+	MOVQ       ci+72(FP), R13
+	MOVQ       CX, R12
+	PREFETCHT0 (R12)(R11*1)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)(R11*1)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)(R11*1)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)(R11*1)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)(R11*1)
+	MOVQ       k+0(FP), R11
+	SHRQ       $0x05, R11
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	MOVQ   $0x00000008, R12
+
+four:
+	PREFETCHT0   16384(SI)
+	VMOVUPS      (SI), Z10
+	VBROADCASTSS (R10), Z11
+	LONG         $0x4826d262
+	WORD         $0xc252
+	VBROADCASTSS (R10)(DX*1), Z11
+	LONG         $0x4826d262
+	WORD         $0xca52
+	VBROADCASTSS (R10)(DX*2), Z11
+	LONG         $0x4826d262
+	WORD         $0xd252
+	VBROADCASTSS (R10)(BX*1), Z11
+	LONG         $0x4826d262
+	WORD         $0xda52
+	VBROADCASTSS (R10)(DX*4), Z11
+	LONG         $0x4826d262
+	WORD         $0xe252
+	ADDQ         R8, R10
+	ADDQ         R9, SI
+	VMOVUPS      (SI), Z10
+	VBROADCASTSS (R10), Z11
+	LONG         $0x4826d262
+	WORD         $0xea52
+	VBROADCASTSS (R10)(DX*1), Z11
+	LONG         $0x4826d262
+	WORD         $0xf252
+	VBROADCASTSS (R10)(DX*2), Z11
+	LONG         $0x4826d262
+	WORD         $0xfa52
+	VBROADCASTSS (R10)(BX*1), Z11
+	LONG         $0x48265262
+	WORD         $0xc252
+	VBROADCASTSS (R10)(DX*4), Z11
+	LONG         $0x48265262
+	WORD         $0xca52
+	ADDQ         R8, R10
+	ADDQ         R9, SI
+	DECQ         R12
+	JNZ          four
+	MOVQ         ci+72(FP), R13
+	MOVQ         CX, R12
+	VADDPS       Z5, Z0, Z0
+	VMOVUPS.Z    (R12), K1, Z5
+	VADDPS       Z0, Z5, Z5
+	VMOVUPS      Z5, K1, (R12)
+	ADDQ         R13, R12
+	VADDPS       Z6, Z1, Z1
+	VMOVUPS.Z    (R12), K1, Z6
+	VADDPS       Z1, Z6, Z6
+	VMOVUPS      Z6, K1, (R12)
+	ADDQ         R13, R12
+	VADDPS       Z7, Z2, Z2
+	VMOVUPS.Z    (R12), K1, Z7
+	VADDPS       Z2, Z7, Z7
+	VMOVUPS      Z7, K1, (R12)
+	ADDQ         R13, R12
+	VADDPS       Z8, Z3, Z3
+	VMOVUPS.Z    (R12), K1, Z8
+	VADDPS       Z3, Z8, Z8
+	VMOVUPS      Z8, K1, (R12)
+	ADDQ         R13, R12
+	VADDPS       Z9, Z4, Z4
+	VMOVUPS.Z    (R12), K1, Z9
+	VADDPS       Z4, Z9, Z9
+	VMOVUPS      Z9, K1, (R12)
+	DECQ         R11
+	JNZ          block
+	IMUL3Q       $+5, DX, SI
+	ADDQ         SI, AX
+	MOVQ         ci+72(FP), SI
+	IMUL3Q       $+5, SI, SI
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x5x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x5x32(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	KMOVW   AX, K2
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), SI
+	MOVQ    add+80(FP), R8
+	TESTQ   R8, R8
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	VXORPS  X7, X7, X7
+	VXORPS  X8, X8, X8
+	VXORPS  X9, X9, X9
+	MOVQ    ci+72(FP), R9
+	MOVQ    CX, R8
+	VMOVUPS Z0, K1, (R8)
+	VMOVUPS Z1, K2, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z2, K1, (R8)
+	VMOVUPS Z3, K2, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z4, K1, (R8)
+	VMOVUPS Z5, K2, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z6, K1, (R8)
+	VMOVUPS Z7, K2, 64(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z8, K1, (R8)
+	VMOVUPS Z9, K2, 64(R8)
+
+start:
+	MOVQ       al+32(FP), R8
+	MOVQ       bl+48(FP), R9
+	MOVQ       AX, R10
+	MOVQ       ci+72(FP), R11
+	IMUL3Q     $+5, R11, R11
+	MOVQ       ci+72(FP), R13
+	MOVQ       CX, R12
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 64(R12)(R11*1)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 64(R12)(R11*1)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 64(R12)(R11*1)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 64(R12)(R11*1)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 64(R12)(R11*1)
+	MOVQ       k+0(FP), R11
+	SHRQ       $0x05, R11
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	VXORPS X16, X16, X16
+	VXORPS X17, X17, X17
+	VXORPS X18, X18, X18
+	VXORPS X19, X19, X19
+	MOVQ   $0x00000008, R12
+
+four:
+	PREFETCHT0   16384(SI)
+	PREFETCHT0   16448(SI)
+	VMOVUPS      (SI), Z20
+	VMOVUPS      64(SI), Z21
+	VBROADCASTSS (R10), Z22
+	LONG         $0x404eb262
+	WORD         $0xc452
+	LONG         $0x404eb262
+	WORD         $0xcd52
+	VBROADCASTSS (R10)(DX*1), Z22
+	LONG         $0x404eb262
+	WORD         $0xd452
+	LONG         $0x404eb262
+	WORD         $0xdd52
+	VBROADCASTSS (R10)(DX*2), Z22
+	LONG         $0x404eb262
+	WORD         $0xe452
+	LONG         $0x404eb262
+	WORD         $0xed52
+	VBROADCASTSS (R10)(BX*1), Z22
+	LONG         $0x404eb262
+	WORD         $0xf452
+	LONG         $0x404eb262
+	WORD         $0xfd52
+	VBROADCASTSS (R10)(DX*4), Z22
+	LONG         $0x404e3262
+	WORD         $0xc452
+	LONG         $0x404e3262
+	WORD         $0xcd52
+	ADDQ         R8, R10
+	ADDQ         R9, SI
+	VMOVUPS      (SI), Z20
+	VMOVUPS      64(SI), Z21
+	VBROADCASTSS (R10), Z22
+	LONG         $0x404e3262
+	WORD         $0xd452
+	LONG         $0x404e3262
+	WORD         $0xdd52
+	VBROADCASTSS (R10)(DX*1), Z22
+	LONG         $0x404e3262
+	WORD         $0xe452
+	LONG         $0x404e3262
+	WORD         $0xed52
+	VBROADCASTSS (R10)(DX*2), Z22
+	LONG         $0x404e3262
+	WORD         $0xf452
+	LONG         $0x404e3262
+	WORD         $0xfd52
+	VBROADCASTSS (R10)(BX*1), Z22
+	LONG         $0x404ea262
+	WORD         $0xc452
+	LONG         $0x404ea262
+	WORD         $0xcd52
+	VBROADCASTSS (R10)(DX*4), Z22
+	LONG         $0x404ea262
+	WORD         $0xd452
+	LONG         $0x404ea262
+	WORD         $0xdd52
+	ADDQ         R8, R10
+	ADDQ         R9, SI
+	DECQ         R12
+	JNZ          four
+	MOVQ         ci+72(FP), R13
+	MOVQ         CX, R12
+	VADDPS       Z10, Z0, Z0
+	VMOVUPS.Z    (R12), K1, Z10
+	VADDPS       Z0, Z10, Z10
+	VMOVUPS      Z10, K1, (R12)
+	VADDPS       Z11, Z1, Z1
+	VMOVUPS.Z    64(R12), K2, Z11
+	VADDPS       Z1, Z11, Z11
+	VMOVUPS      Z11, K2, 64(R12)
+	ADDQ         R13, R12
+	VADDPS       Z12, Z2, Z2
+	VMOVUPS.Z    (R12), K1, Z12
+	VADDPS       Z2, Z12, Z12
+	VMOVUPS      Z12, K1, (R12)
+	VADDPS       Z13, Z3, Z3
+	VMOVUPS.Z    64(R12), K2, Z13
+	VADDPS       Z3, Z13, Z13
+	VMOVUPS      Z13, K2, 64(R12)
+	ADDQ         R13, R12
+	VADDPS       Z14, Z4, Z4
+	VMOVUPS.Z    (R12), K1, Z14
+	VADDPS       Z4, Z14, Z14
+	VMOVUPS      Z14, K1, (R12)
+	VADDPS       Z15, Z5, Z5
+	VMOVUPS.Z    64(R12), K2, Z15
+	VADDPS       Z5, Z15, Z15
+	VMOVUPS      Z15, K2, 64(R12)
+	ADDQ         R13, R12
+	VADDPS       Z16, Z6, Z6
+	VMOVUPS.Z    (R12), K1, Z16
+	VADDPS       Z6, Z16, Z16
+	VMOVUPS      Z16, K1, (R12)
+	VADDPS       Z17, Z7, Z7
+	VMOVUPS.Z    64(R12), K2, Z17
+	VADDPS       Z7, Z17, Z17
+	VMOVUPS      Z17, K2, 64(R12)
+	ADDQ         R13, R12
+	VADDPS       Z18, Z8, Z8
+	VMOVUPS.Z    (R12), K1, Z18
+	VADDPS       Z8, Z18, Z18
+	VMOVUPS      Z18, K1, (R12)
+	VADDPS       Z19, Z9, Z9
+	VMOVUPS.Z    64(R12), K2, Z19
+	VADDPS       Z9, Z19, Z19
+	VMOVUPS      Z19, K2, 64(R12)
+	DECQ         R11
+	JNZ          block
+	IMUL3Q       $+5, DX, SI
+	ADDQ         SI, AX
+	MOVQ         ci+72(FP), SI
+	IMUL3Q       $+5, SI, SI
+	ADDQ         SI, CX
+	DECQ         DI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x6x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x6x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	MOVQ    tiles+8(FP), R8
+
+tile:
+	MOVQ    b+40(FP), DI
+	MOVQ    add+80(FP), R9
+	TESTQ   R9, R9
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	MOVQ    ci+72(FP), R10
+	MOVQ    CX, R9
+	VMOVUPS Z0, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z1, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z2, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z3, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z4, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z5, K1, (R9)
+
+start:
+	MOVQ       al+32(FP), R9
+	MOVQ       bl+48(FP), R10
+	MOVQ       AX, R11
+	MOVQ       ci+72(FP), R12
+	IMUL3Q     $+6, R12, R12
+	MOVQ       ci+72(FP), R14
+	MOVQ       CX, R13
+	PREFETCHT0 (R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	MOVQ       k+0(FP), R12
+	SHRQ       $0x05, R12
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   $0x00000008, R13
+
+four:
+	PREFETCHT0   16384(DI)
+	VMOVUPS      (DI), Z12
+	VBROADCASTSS (R11), Z13
+	LONG         $0x4816d262
+	WORD         $0xc452
+	VBROADCASTSS (R11)(DX*1), Z13
+	LONG         $0x4816d262
+	WORD         $0xcc52
+	VBROADCASTSS (R11)(DX*2), Z13
+	LONG         $0x4816d262
+	WORD         $0xd452
+	VBROADCASTSS (R11)(BX*1), Z13
+	LONG         $0x4816d262
+	WORD         $0xdc52
+	VBROADCASTSS (R11)(DX*4), Z13
+	LONG         $0x4816d262
+	WORD         $0xe452
+	VBROADCASTSS (R11)(SI*1), Z13
+	LONG         $0x4816d262
+	WORD         $0xec52
+	ADDQ         R9, R11
+	ADDQ         R10, DI
+	VMOVUPS      (DI), Z12
+	VBROADCASTSS (R11), Z13
+	LONG         $0x4816d262
+	WORD         $0xf452
+	VBROADCASTSS (R11)(DX*1), Z13
+	LONG         $0x4816d262
+	WORD         $0xfc52
+	VBROADCASTSS (R11)(DX*2), Z13
+	LONG         $0x48165262
+	WORD         $0xc452
+	VBROADCASTSS (R11)(BX*1), Z13
+	LONG         $0x48165262
+	WORD         $0xcc52
+	VBROADCASTSS (R11)(DX*4), Z13
+	LONG         $0x48165262
+	WORD         $0xd452
+	VBROADCASTSS (R11)(SI*1), Z13
+	LONG         $0x48165262
+	WORD         $0xdc52
+	ADDQ         R9, R11
+	ADDQ         R10, DI
+	DECQ         R13
+	JNZ          four
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R13
+	VADDPS       Z6, Z0, Z0
+	VMOVUPS.Z    (R13), K1, Z6
+	VADDPS       Z0, Z6, Z6
+	VMOVUPS      Z6, K1, (R13)
+	ADDQ         R14, R13
+	VADDPS       Z7, Z1, Z1
+	VMOVUPS.Z    (R13), K1, Z7
+	VADDPS       Z1, Z7, Z7
+	VMOVUPS      Z7, K1, (R13)
+	ADDQ         R14, R13
+	VADDPS       Z8, Z2, Z2
+	VMOVUPS.Z    (R13), K1, Z8
+	VADDPS       Z2, Z8, Z8
+	VMOVUPS      Z8, K1, (R13)
+	ADDQ         R14, R13
+	VADDPS       Z9, Z3, Z3
+	VMOVUPS.Z    (R13), K1, Z9
+	VADDPS       Z3, Z9, Z9
+	VMOVUPS      Z9, K1, (R13)
+	ADDQ         R14, R13
+	VADDPS       Z10, Z4, Z4
+	VMOVUPS.Z    (R13), K1, Z10
+	VADDPS       Z4, Z10, Z10
+	VMOVUPS      Z10, K1, (R13)
+	ADDQ         R14, R13
+	VADDPS       Z11, Z5, Z5
+	VMOVUPS.Z    (R13), K1, Z11
+	VADDPS       Z5, Z11, Z11
+	VMOVUPS      Z11, K1, (R13)
+	DECQ         R12
+	JNZ          block
+	IMUL3Q       $+6, DX, DI
+	ADDQ         DI, AX
+	MOVQ         ci+72(FP), DI
+	IMUL3Q       $+6, DI, DI
+	ADDQ         DI, CX
+	DECQ         R8
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x6x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x6x32(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	KMOVW   AX, K2
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	MOVQ    tiles+8(FP), R8
+
+tile:
+	MOVQ    b+40(FP), DI
+	MOVQ    add+80(FP), R9
+	TESTQ   R9, R9
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	VXORPS  X7, X7, X7
+	VXORPS  X8, X8, X8
+	VXORPS  X9, X9, X9
+	VXORPS  X10, X10, X10
+	VXORPS  X11, X11, X11
+	MOVQ    ci+72(FP), R10
+	MOVQ    CX, R9
+	VMOVUPS Z0, K1, (R9)
+	VMOVUPS Z1, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z2, K1, (R9)
+	VMOVUPS Z3, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z4, K1, (R9)
+	VMOVUPS Z5, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z6, K1, (R9)
+	VMOVUPS Z7, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z8, K1, (R9)
+	VMOVUPS Z9, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z10, K1, (R9)
+	VMOVUPS Z11, K2, 64(R9)
+
+start:
+	MOVQ       al+32(FP), R9
+	MOVQ       bl+48(FP), R10
+	MOVQ       AX, R11
+	MOVQ       ci+72(FP), R12
+	IMUL3Q     $+6, R12, R12
+	MOVQ       ci+72(FP), R14
+	MOVQ       CX, R13
+	PREFETCHT0 (R13)(R12*1)
+	PREFETCHT0 64(R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	PREFETCHT0 64(R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	PREFETCHT0 64(R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	PREFETCHT0 64(R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	PREFETCHT0 64(R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	PREFETCHT0 64(R13)(R12*1)
+	MOVQ       k+0(FP), R12
+	SHRQ       $0x05, R12
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	VXORPS X16, X16, X16
+	VXORPS X17, X17, X17
+	VXORPS X18, X18, X18
+	VXORPS X19, X19, X19
+	VXORPS X20, X20, X20
+	VXORPS X21, X21, X21
+	VXORPS X22, X22, X22
+	VXORPS X23, X23, X23
+	MOVQ   $0x00000008, R13
+
+four:
+	PREFETCHT0   16384(DI)
+	PREFETCHT0   16448(DI)
+	VMOVUPS      (DI), Z24
+	VMOVUPS      64(DI), Z25
+	VBROADCASTSS (R11), Z26
+	LONG         $0x402e9262
+	WORD         $0xc052
+	LONG         $0x402e9262
+	WORD         $0xc952
+	VBROADCASTSS (R11)(DX*1), Z26
+	LONG         $0x402e9262
+	WORD         $0xd052
+	LONG         $0x402e9262
+	WORD         $0xd952
+	VBROADCASTSS (R11)(DX*2), Z26
+	LONG         $0x402e9262
+	WORD         $0xe052
+	LONG         $0x402e9262
+	WORD         $0xe952
+	VBROADCASTSS (R11)(BX*1), Z26
+	LONG         $0x402e9262
+	WORD         $0xf052
+	LONG         $0x402e9262
+	WORD         $0xf952
+	VBROADCASTSS (R11)(DX*4), Z26
+	LONG         $0x402e1262
+	WORD         $0xc052
+	LONG         $0x402e1262
+	WORD         $0xc952
+	VBROADCASTSS (R11)(SI*1), Z26
+	LONG         $0x402e1262
+	WORD         $0xd052
+	LONG         $0x402e1262
+	WORD         $0xd952
+	ADDQ         R9, R11
+	ADDQ         R10, DI
+	VMOVUPS      (DI), Z24
+	VMOVUPS      64(DI), Z25
+	VBROADCASTSS (R11), Z26
+	LONG         $0x402e1262
+	WORD         $0xe052
+	LONG         $0x402e1262
+	WORD         $0xe952
+	VBROADCASTSS (R11)(DX*1), Z26
+	LONG         $0x402e1262
+	WORD         $0xf052
+	LONG         $0x402e1262
+	WORD         $0xf952
+	VBROADCASTSS (R11)(DX*2), Z26
+	LONG         $0x402e8262
+	WORD         $0xc052
+	LONG         $0x402e8262
+	WORD         $0xc952
+	VBROADCASTSS (R11)(BX*1), Z26
+	LONG         $0x402e8262
+	WORD         $0xd052
+	LONG         $0x402e8262
+	WORD         $0xd952
+	VBROADCASTSS (R11)(DX*4), Z26
+	LONG         $0x402e8262
+	WORD         $0xe052
+	LONG         $0x402e8262
+	WORD         $0xe952
+	VBROADCASTSS (R11)(SI*1), Z26
+	LONG         $0x402e8262
+	WORD         $0xf052
+	LONG         $0x402e8262
+	WORD         $0xf952
+	ADDQ         R9, R11
+	ADDQ         R10, DI
+	DECQ         R13
+	JNZ          four
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R13
+	VADDPS       Z12, Z0, Z0
+	VMOVUPS.Z    (R13), K1, Z12
+	VADDPS       Z0, Z12, Z12
+	VMOVUPS      Z12, K1, (R13)
+	VADDPS       Z13, Z1, Z1
+	VMOVUPS.Z    64(R13), K2, Z13
+	VADDPS       Z1, Z13, Z13
+	VMOVUPS      Z13, K2, 64(R13)
+	ADDQ         R14, R13
+	VADDPS       Z14, Z2, Z2
+	VMOVUPS.Z    (R13), K1, Z14
+	VADDPS       Z2, Z14, Z14
+	VMOVUPS      Z14, K1, (R13)
+	VADDPS       Z15, Z3, Z3
+	VMOVUPS.Z    64(R13), K2, Z15
+	VADDPS       Z3, Z15, Z15
+	VMOVUPS      Z15, K2, 64(R13)
+	ADDQ         R14, R13
+	VADDPS       Z16, Z4, Z4
+	VMOVUPS.Z    (R13), K1, Z16
+	VADDPS       Z4, Z16, Z16
+	VMOVUPS      Z16, K1, (R13)
+	VADDPS       Z17, Z5, Z5
+	VMOVUPS.Z    64(R13), K2, Z17
+	VADDPS       Z5, Z17, Z17
+	VMOVUPS      Z17, K2, 64(R13)
+	ADDQ         R14, R13
+	VADDPS       Z18, Z6, Z6
+	VMOVUPS.Z    (R13), K1, Z18
+	VADDPS       Z6, Z18, Z18
+	VMOVUPS      Z18, K1, (R13)
+	VADDPS       Z19, Z7, Z7
+	VMOVUPS.Z    64(R13), K2, Z19
+	VADDPS       Z7, Z19, Z19
+	VMOVUPS      Z19, K2, 64(R13)
+	ADDQ         R14, R13
+	VADDPS       Z20, Z8, Z8
+	VMOVUPS.Z    (R13), K1, Z20
+	VADDPS       Z8, Z20, Z20
+	VMOVUPS      Z20, K1, (R13)
+	VADDPS       Z21, Z9, Z9
+	VMOVUPS.Z    64(R13), K2, Z21
+	VADDPS       Z9, Z21, Z21
+	VMOVUPS      Z21, K2, 64(R13)
+	ADDQ         R14, R13
+	VADDPS       Z22, Z10, Z10
+	VMOVUPS.Z    (R13), K1, Z22
+	VADDPS       Z10, Z22, Z22
+	VMOVUPS      Z22, K1, (R13)
+	VADDPS       Z23, Z11, Z11
+	VMOVUPS.Z    64(R13), K2, Z23
+	VADDPS       Z11, Z23, Z23
+	VMOVUPS      Z23, K2, 64(R13)
+	DECQ         R12
+	JNZ          block
+	IMUL3Q       $+6, DX, DI
+	ADDQ         DI, AX
+	MOVQ         ci+72(FP), DI
+	IMUL3Q       $+6, DI, DI
+	ADDQ         DI, CX
+	DECQ         R8
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x7x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x7x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	MOVQ    tiles+8(FP), R8
+
+tile:
+	MOVQ    b+40(FP), DI
+	MOVQ    add+80(FP), R9
+	TESTQ   R9, R9
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	MOVQ    ci+72(FP), R10
+	MOVQ    CX, R9
+	VMOVUPS Z0, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z1, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z2, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z3, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z4, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z5, K1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Z6, K1, (R9)
+
+start:
+	MOVQ       al+32(FP), R9
+	MOVQ       bl+48(FP), R10
+	MOVQ       AX, R11
+	MOVQ       ci+72(FP), R12
+	IMUL3Q     $+7, R12, R12
+	MOVQ       ci+72(FP), R14
+	MOVQ       CX, R13
+	PREFETCHT0 (R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	MOVQ       k+0(FP), R12
+	SHRQ       $0x05, R12
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	MOVQ   $0x00000008, R13
+
+four:
+	PREFETCHT0   16384(DI)
+	VMOVUPS      (DI), Z14
+	VBROADCASTSS (R11), Z15
+	LONG         $0x4806d262
+	WORD         $0xc652
+	VBROADCASTSS (R11)(DX*1), Z15
+	LONG         $0x4806d262
+	WORD         $0xce52
+	VBROADCASTSS (R11)(DX*2), Z15
+	LONG         $0x4806d262
+	WORD         $0xd652
+	VBROADCASTSS (R11)(BX*1), Z15
+	LONG         $0x4806d262
+	WORD         $0xde52
+	VBROADCASTSS (R11)(DX*4), Z15
+	LONG         $0x4806d262
+	WORD         $0xe652
+	VBROADCASTSS (R11)(SI*1), Z15
+	LONG         $0x4806d262
+	WORD         $0xee52
+	VBROADCASTSS (R11)(BX*2), Z15
+	LONG         $0x4806d262
+	WORD         $0xf652
+	ADDQ         R9, R11
+	ADDQ         R10, DI
+	VMOVUPS      (DI), Z14
+	VBROADCASTSS (R11), Z15
+	LONG         $0x4806d262
+	WORD         $0xfe52
+	VBROADCASTSS (R11)(DX*1), Z15
+	LONG         $0x48065262
+	WORD         $0xc652
+	VBROADCASTSS (R11)(DX*2), Z15
+	LONG         $0x48065262
+	WORD         $0xce52
+	VBROADCASTSS (R11)(BX*1), Z15
+	LONG         $0x48065262
+	WORD         $0xd652
+	VBROADCASTSS (R11)(DX*4), Z15
+	LONG         $0x48065262
+	WORD         $0xde52
+	VBROADCASTSS (R11)(SI*1), Z15
+	LONG         $0x48065262
+	WORD         $0xe652
+	VBROADCASTSS (R11)(BX*2), Z15
+	LONG         $0x48065262
+	WORD         $0xee52
+	ADDQ         R9, R11
+	ADDQ         R10, DI
+	DECQ         R13
+	JNZ          four
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R13
+	VADDPS       Z7, Z0, Z0
+	VMOVUPS.Z    (R13), K1, Z7
+	VADDPS       Z0, Z7, Z7
+	VMOVUPS      Z7, K1, (R13)
+	ADDQ         R14, R13
+	VADDPS       Z8, Z1, Z1
+	VMOVUPS.Z    (R13), K1, Z8
+	VADDPS       Z1, Z8, Z8
+	VMOVUPS      Z8, K1, (R13)
+	ADDQ         R14, R13
+	VADDPS       Z9, Z2, Z2
+	VMOVUPS.Z    (R13), K1, Z9
+	VADDPS       Z2, Z9, Z9
+	VMOVUPS      Z9, K1, (R13)
+	ADDQ         R14, R13
+	VADDPS       Z10, Z3, Z3
+	VMOVUPS.Z    (R13), K1, Z10
+	VADDPS       Z3, Z10, Z10
+	VMOVUPS      Z10, K1, (R13)
+	ADDQ         R14, R13
+	VADDPS       Z11, Z4, Z4
+	VMOVUPS.Z    (R13), K1, Z11
+	VADDPS       Z4, Z11, Z11
+	VMOVUPS      Z11, K1, (R13)
+	ADDQ         R14, R13
+	VADDPS       Z12, Z5, Z5
+	VMOVUPS.Z    (R13), K1, Z12
+	VADDPS       Z5, Z12, Z12
+	VMOVUPS      Z12, K1, (R13)
+	ADDQ         R14, R13
+	VADDPS       Z13, Z6, Z6
+	VMOVUPS.Z    (R13), K1, Z13
+	VADDPS       Z6, Z13, Z13
+	VMOVUPS      Z13, K1, (R13)
+	DECQ         R12
+	JNZ          block
+	IMUL3Q       $+7, DX, DI
+	ADDQ         DI, AX
+	MOVQ         ci+72(FP), DI
+	IMUL3Q       $+7, DI, DI
+	ADDQ         DI, CX
+	DECQ         R8
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x7x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x7x32(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVL    mask+88(FP), AX
+	KMOVW   AX, K1
+	SHRL    $0x10, AX
+	KMOVW   AX, K2
+	SHRL    $0x10, AX
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (BX)(DX*2), SI
+	MOVQ    tiles+8(FP), R8
+
+tile:
+	MOVQ    b+40(FP), DI
+	MOVQ    add+80(FP), R9
+	TESTQ   R9, R9
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	VXORPS  X7, X7, X7
+	VXORPS  X8, X8, X8
+	VXORPS  X9, X9, X9
+	VXORPS  X10, X10, X10
+	VXORPS  X11, X11, X11
+	VXORPS  X12, X12, X12
+	VXORPS  X13, X13, X13
+	MOVQ    ci+72(FP), R10
+	MOVQ    CX, R9
+	VMOVUPS Z0, K1, (R9)
+	VMOVUPS Z1, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z2, K1, (R9)
+	VMOVUPS Z3, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z4, K1, (R9)
+	VMOVUPS Z5, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z6, K1, (R9)
+	VMOVUPS Z7, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z8, K1, (R9)
+	VMOVUPS Z9, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z10, K1, (R9)
+	VMOVUPS Z11, K2, 64(R9)
+	ADDQ    R10, R9
+	VMOVUPS Z12, K1, (R9)
+	VMOVUPS Z13, K2, 64(R9)
+
+start:
+	MOVQ       al+32(FP), R9
+	MOVQ       bl+48(FP), R10
+	MOVQ       AX, R11
+	MOVQ       ci+72(FP), R12
+	IMUL3Q     $+7, R12, R12
+	MOVQ       ci+72(FP), R14
+	MOVQ       CX, R13
+	PREFETCHT0 (R13)(R12*1)
+	PREFETCHT0 64(R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	PREFETCHT0 64(R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	PREFETCHT0 64(R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	PREFETCHT0 64(R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	PREFETCHT0 64(R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	PREFETCHT0 64(R13)(R12*1)
+	ADDQ       R14, R13
+	PREFETCHT0 (R13)(R12*1)
+	PREFETCHT0 64(R13)(R12*1)
+	MOVQ       k+0(FP), R12
+	SHRQ       $0x05, R12
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	VXORPS X16, X16, X16
+	VXORPS X17, X17, X17
+	VXORPS X18, X18, X18
+	VXORPS X19, X19, X19
+	VXORPS X20, X20, X20
+	VXORPS X21, X21, X21
+	VXORPS X22, X22, X22
+	VXORPS X23, X23, X23
+	VXORPS X24, X24, X24
+	VXORPS X25, X25, X25
+	VXORPS X26, X26, X26
+	VXORPS X27, X27, X27
+	MOVQ   $0x00000008, R13
+
+four:
+	PREFETCHT0   16384(DI)
+	PREFETCHT0   16448(DI)
+	VMOVUPS      (DI), Z28
+	VMOVUPS      64(DI), Z29
+	VBROADCASTSS (R11), Z30
+	LONG         $0x400e9262
+	WORD         $0xc452
+	LONG         $0x400e9262
+	WORD         $0xcd52
+	VBROADCASTSS (R11)(DX*1), Z30
+	LONG         $0x400e9262
+	WORD         $0xd452
+	LONG         $0x400e9262
+	WORD         $0xdd52
+	VBROADCASTSS (R11)(DX*2), Z30
+	LONG         $0x400e9262
+	WORD         $0xe452
+	LONG         $0x400e9262
+	WORD         $0xed52
+	VBROADCASTSS (R11)(BX*1), Z30
+	LONG         $0x400e9262
+	WORD         $0xf452
+	LONG         $0x400e9262
+	WORD         $0xfd52
+	VBROADCASTSS (R11)(DX*4), Z30
+	LONG         $0x400e1262
+	WORD         $0xc452
+	LONG         $0x400e1262
+	WORD         $0xcd52
+	VBROADCASTSS (R11)(SI*1), Z30
+	LONG         $0x400e1262
+	WORD         $0xd452
+	LONG         $0x400e1262
+	WORD         $0xdd52
+	VBROADCASTSS (R11)(BX*2), Z30
+	LONG         $0x400e1262
+	WORD         $0xe452
+	LONG         $0x400e1262
+	WORD         $0xed52
+	ADDQ         R9, R11
+	ADDQ         R10, DI
+	VMOVUPS      (DI), Z28
+	VMOVUPS      64(DI), Z29
+	VBROADCASTSS (R11), Z30
+	LONG         $0x400e1262
+	WORD         $0xf452
+	LONG         $0x400e1262
+	WORD         $0xfd52
+	VBROADCASTSS (R11)(DX*1), Z30
+	LONG         $0x400e8262
+	WORD         $0xc452
+	LONG         $0x400e8262
+	WORD         $0xcd52
+	VBROADCASTSS (R11)(DX*2), Z30
+	LONG         $0x400e8262
+	WORD         $0xd452
+	LONG         $0x400e8262
+	WORD         $0xdd52
+	VBROADCASTSS (R11)(BX*1), Z30
+	LONG         $0x400e8262
+	WORD         $0xe452
+	LONG         $0x400e8262
+	WORD         $0xed52
+	VBROADCASTSS (R11)(DX*4), Z30
+	LONG         $0x400e8262
+	WORD         $0xf452
+	LONG         $0x400e8262
+	WORD         $0xfd52
+	VBROADCASTSS (R11)(SI*1), Z30
+	LONG         $0x400e0262
+	WORD         $0xc452
+	LONG         $0x400e0262
+	WORD         $0xcd52
+	VBROADCASTSS (R11)(BX*2), Z30
+	LONG         $0x400e0262
+	WORD         $0xd452
+	LONG         $0x400e0262
+	WORD         $0xdd52
+	ADDQ         R9, R11
+	ADDQ         R10, DI
+	DECQ         R13
+	JNZ          four
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R13
+	VADDPS       Z14, Z0, Z0
+	VMOVUPS.Z    (R13), K1, Z14
+	VADDPS       Z0, Z14, Z14
+	VMOVUPS      Z14, K1, (R13)
+	VADDPS       Z15, Z1, Z1
+	VMOVUPS.Z    64(R13), K2, Z15
+	VADDPS       Z1, Z15, Z15
+	VMOVUPS      Z15, K2, 64(R13)
+	ADDQ         R14, R13
+	VADDPS       Z16, Z2, Z2
+	VMOVUPS.Z    (R13), K1, Z16
+	VADDPS       Z2, Z16, Z16
+	VMOVUPS      Z16, K1, (R13)
+	VADDPS       Z17, Z3, Z3
+	VMOVUPS.Z    64(R13), K2, Z17
+	VADDPS       Z3, Z17, Z17
+	VMOVUPS      Z17, K2, 64(R13)
+	ADDQ         R14, R13
+	VADDPS       Z18, Z4, Z4
+	VMOVUPS.Z    (R13), K1, Z18
+	VADDPS       Z4, Z18, Z18
+	VMOVUPS      Z18, K1, (R13)
+	VADDPS       Z19, Z5, Z5
+	VMOVUPS.Z    64(R13), K2, Z19
+	VADDPS       Z5, Z19, Z19
+	VMOVUPS      Z19, K2, 64(R13)
+	ADDQ         R14, R13
+	VADDPS       Z20, Z6, Z6
+	VMOVUPS.Z    (R13), K1, Z20
+	VADDPS       Z6, Z20, Z20
+	VMOVUPS      Z20, K1, (R13)
+	VADDPS       Z21, Z7, Z7
+	VMOVUPS.Z    64(R13), K2, Z21
+	VADDPS       Z7, Z21, Z21
+	VMOVUPS      Z21, K2, 64(R13)
+	ADDQ         R14, R13
+	VADDPS       Z22, Z8, Z8
+	VMOVUPS.Z    (R13), K1, Z22
+	VADDPS       Z8, Z22, Z22
+	VMOVUPS      Z22, K1, (R13)
+	VADDPS       Z23, Z9, Z9
+	VMOVUPS.Z    64(R13), K2, Z23
+	VADDPS       Z9, Z23, Z23
+	VMOVUPS      Z23, K2, 64(R13)
+	ADDQ         R14, R13
+	VADDPS       Z24, Z10, Z10
+	VMOVUPS.Z    (R13), K1, Z24
+	VADDPS       Z10, Z24, Z24
+	VMOVUPS      Z24, K1, (R13)
+	VADDPS       Z25, Z11, Z11
+	VMOVUPS.Z    64(R13), K2, Z25
+	VADDPS       Z11, Z25, Z25
+	VMOVUPS      Z25, K2, 64(R13)
+	ADDQ         R14, R13
+	VADDPS       Z26, Z12, Z12
+	VMOVUPS.Z    (R13), K1, Z26
+	VADDPS       Z12, Z26, Z26
+	VMOVUPS      Z26, K1, (R13)
+	VADDPS       Z27, Z13, Z13
+	VMOVUPS.Z    64(R13), K2, Z27
+	VADDPS       Z13, Z27, Z27
+	VMOVUPS      Z27, K2, 64(R13)
+	DECQ         R12
+	JNZ          block
+	IMUL3Q       $+7, DX, DI
+	ADDQ         DI, AX
+	MOVQ         ci+72(FP), DI
+	IMUL3Q       $+7, DI, DI
+	ADDQ         DI, CX
+	DECQ         R8
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x1x128(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x1x128(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), R9
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    BX, SI
+	MOVQ    bp+56(FP), DI
+	ADDQ    DI, SI
+	MOVQ    SI, DI
+	MOVQ    bp+56(FP), R8
+	ADDQ    R8, DI
+	MOVQ    DI, R8
+	MOVQ    bp+56(FP), R10
+	ADDQ    R10, R8
+	MOVQ    add+80(FP), R10
+	TESTQ   R10, R10
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	VXORPS  X7, X7, X7
+	MOVQ    ci+72(FP), R10
+	MOVQ    CX, R10
+	VMOVUPS Z0, (R10)
+	VMOVUPS Z1, 64(R10)
+	VMOVUPS Z2, 128(R10)
+	VMOVUPS Z3, 192(R10)
+	VMOVUPS Z4, 256(R10)
+	VMOVUPS Z5, 320(R10)
+	VMOVUPS Z6, 384(R10)
+	VMOVUPS Z7, 448(R10)
+
+start:
+	MOVQ       al+32(FP), R10
+	MOVQ       bl+48(FP), R11
+	MOVQ       AX, R12
+	MOVQ       ci+72(FP), R13
+	IMUL3Q     $+1, R13, R13
+	MOVQ       ci+72(FP), R14
+	MOVQ       CX, R14
+	PREFETCHT0 (R14)(R13*1)
+	PREFETCHT0 64(R14)(R13*1)
+	PREFETCHT0 128(R14)(R13*1)
+	PREFETCHT0 192(R14)(R13*1)
+	PREFETCHT0 256(R14)(R13*1)
+	PREFETCHT0 320(R14)(R13*1)
+	PREFETCHT0 384(R14)(R13*1)
+	PREFETCHT0 448(R14)(R13*1)
+	MOVQ       k+0(FP), R13
+	SHRQ       $0x05, R13
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	MOVQ   $0x00000008, R14
+
+four:
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VMOVUPS      (SI), Z18
+	VMOVUPS      64(SI), Z19
+	VMOVUPS      (DI), Z20
+	VMOVUPS      64(DI), Z21
+	VMOVUPS      (R8), Z22
+	VMOVUPS      64(R8), Z23
+	VBROADCASTSS (R12), Z24
+	LONG         $0x403eb262
+	WORD         $0xc052
+	LONG         $0x403eb262
+	WORD         $0xc952
+	LONG         $0x403eb262
+	WORD         $0xd252
+	LONG         $0x403eb262
+	WORD         $0xdb52
+	LONG         $0x403eb262
+	WORD         $0xe452
+	LONG         $0x403eb262
+	WORD         $0xed52
+	LONG         $0x403eb262
+	WORD         $0xf652
+	LONG         $0x403eb262
+	WORD         $0xff52
+	ADDQ         R10, R12
+	ADDQ         R11, BX
+	ADDQ         R11, SI
+	ADDQ         R11, DI
+	ADDQ         R11, R8
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VMOVUPS      (SI), Z18
+	VMOVUPS      64(SI), Z19
+	VMOVUPS      (DI), Z20
+	VMOVUPS      64(DI), Z21
+	VMOVUPS      (R8), Z22
+	VMOVUPS      64(R8), Z23
+	VBROADCASTSS (R12), Z24
+	LONG         $0x403e3262
+	WORD         $0xc052
+	LONG         $0x403e3262
+	WORD         $0xc952
+	LONG         $0x403e3262
+	WORD         $0xd252
+	LONG         $0x403e3262
+	WORD         $0xdb52
+	LONG         $0x403e3262
+	WORD         $0xe452
+	LONG         $0x403e3262
+	WORD         $0xed52
+	LONG         $0x403e3262
+	WORD         $0xf652
+	LONG         $0x403e3262
+	WORD         $0xff52
+	ADDQ         R10, R12
+	ADDQ         R11, BX
+	ADDQ         R11, SI
+	ADDQ         R11, DI
+	ADDQ         R11, R8
+	DECQ         R14
+	JNZ          four
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R14
+	VADDPS       Z8, Z0, Z0
+	VMOVUPS      (R14), Z8
+	VADDPS       Z0, Z8, Z8
+	VMOVUPS      Z8, (R14)
+	VADDPS       Z9, Z1, Z1
+	VMOVUPS      64(R14), Z9
+	VADDPS       Z1, Z9, Z9
+	VMOVUPS      Z9, 64(R14)
+	VADDPS       Z10, Z2, Z2
+	VMOVUPS      128(R14), Z10
+	VADDPS       Z2, Z10, Z10
+	VMOVUPS      Z10, 128(R14)
+	VADDPS       Z11, Z3, Z3
+	VMOVUPS      192(R14), Z11
+	VADDPS       Z3, Z11, Z11
+	VMOVUPS      Z11, 192(R14)
+	VADDPS       Z12, Z4, Z4
+	VMOVUPS      256(R14), Z12
+	VADDPS       Z4, Z12, Z12
+	VMOVUPS      Z12, 256(R14)
+	VADDPS       Z13, Z5, Z5
+	VMOVUPS      320(R14), Z13
+	VADDPS       Z5, Z13, Z13
+	VMOVUPS      Z13, 320(R14)
+	VADDPS       Z14, Z6, Z6
+	VMOVUPS      384(R14), Z14
+	VADDPS       Z6, Z14, Z14
+	VMOVUPS      Z14, 384(R14)
+	VADDPS       Z15, Z7, Z7
+	VMOVUPS      448(R14), Z15
+	VADDPS       Z7, Z15, Z15
+	VMOVUPS      Z15, 448(R14)
+	DECQ         R13
+	JNZ          block
+	IMUL3Q       $+1, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+1, BX, BX
+	ADDQ         BX, CX
+	DECQ         R9
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x2x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x2x64(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    BX, SI
+	MOVQ    bp+56(FP), R8
+	ADDQ    R8, SI
+	MOVQ    add+80(FP), R8
+	TESTQ   R8, R8
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	VXORPS  X7, X7, X7
+	MOVQ    ci+72(FP), R9
+	MOVQ    CX, R8
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	VMOVUPS Z2, 128(R8)
+	VMOVUPS Z3, 192(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z4, (R8)
+	VMOVUPS Z5, 64(R8)
+	VMOVUPS Z6, 128(R8)
+	VMOVUPS Z7, 192(R8)
+
+start:
+	MOVQ       al+32(FP), R8
+	MOVQ       bl+48(FP), R9
+	MOVQ       AX, R10
+	MOVQ       ci+72(FP), R11
+	IMUL3Q     $+2, R11, R11
+	MOVQ       ci+72(FP), R13
+	MOVQ       CX, R12
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 64(R12)(R11*1)
+	PREFETCHT0 128(R12)(R11*1)
+	PREFETCHT0 192(R12)(R11*1)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 64(R12)(R11*1)
+	PREFETCHT0 128(R12)(R11*1)
+	PREFETCHT0 192(R12)(R11*1)
+	MOVQ       k+0(FP), R11
+	SHRQ       $0x05, R11
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	MOVQ   $0x00000008, R12
+
+four:
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VMOVUPS      (SI), Z18
+	VMOVUPS      64(SI), Z19
+	VBROADCASTSS (R10), Z20
+	LONG         $0x405eb262
+	WORD         $0xc052
+	LONG         $0x405eb262
+	WORD         $0xc952
+	LONG         $0x405eb262
+	WORD         $0xd252
+	LONG         $0x405eb262
+	WORD         $0xdb52
+	VBROADCASTSS (R10)(DX*1), Z20
+	LONG         $0x405eb262
+	WORD         $0xe052
+	LONG         $0x405eb262
+	WORD         $0xe952
+	LONG         $0x405eb262
+	WORD         $0xf252
+	LONG         $0x405eb262
+	WORD         $0xfb52
+	ADDQ         R8, R10
+	ADDQ         R9, BX
+	ADDQ         R9, SI
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VMOVUPS      (SI), Z18
+	VMOVUPS      64(SI), Z19
+	VBROADCASTSS (R10), Z20
+	LONG         $0x405e3262
+	WORD         $0xc052
+	LONG         $0x405e3262
+	WORD         $0xc952
+	LONG         $0x405e3262
+	WORD         $0xd252
+	LONG         $0x405e3262
+	WORD         $0xdb52
+	VBROADCASTSS (R10)(DX*1), Z20
+	LONG         $0x405e3262
+	WORD         $0xe052
+	LONG         $0x405e3262
+	WORD         $0xe952
+	LONG         $0x405e3262
+	WORD         $0xf252
+	LONG         $0x405e3262
+	WORD         $0xfb52
+	ADDQ         R8, R10
+	ADDQ         R9, BX
+	ADDQ         R9, SI
+	DECQ         R12
+	JNZ          four
+	MOVQ         ci+72(FP), R13
+	MOVQ         CX, R12
+	VADDPS       Z8, Z0, Z0
+	VMOVUPS      (R12), Z8
+	VADDPS       Z0, Z8, Z8
+	VMOVUPS      Z8, (R12)
+	VADDPS       Z9, Z1, Z1
+	VMOVUPS      64(R12), Z9
+	VADDPS       Z1, Z9, Z9
+	VMOVUPS      Z9, 64(R12)
+	VADDPS       Z10, Z2, Z2
+	VMOVUPS      128(R12), Z10
+	VADDPS       Z2, Z10, Z10
+	VMOVUPS      Z10, 128(R12)
+	VADDPS       Z11, Z3, Z3
+	VMOVUPS      192(R12), Z11
+	VADDPS       Z3, Z11, Z11
+	VMOVUPS      Z11, 192(R12)
+	ADDQ         R13, R12
+	VADDPS       Z12, Z4, Z4
+	VMOVUPS      (R12), Z12
+	VADDPS       Z4, Z12, Z12
+	VMOVUPS      Z12, (R12)
+	VADDPS       Z13, Z5, Z5
+	VMOVUPS      64(R12), Z13
+	VADDPS       Z5, Z13, Z13
+	VMOVUPS      Z13, 64(R12)
+	VADDPS       Z14, Z6, Z6
+	VMOVUPS      128(R12), Z14
+	VADDPS       Z6, Z14, Z14
+	VMOVUPS      Z14, 128(R12)
+	VADDPS       Z15, Z7, Z7
+	VMOVUPS      192(R12), Z15
+	VADDPS       Z7, Z15, Z15
+	VMOVUPS      Z15, 192(R12)
+	DECQ         R11
+	JNZ          block
+	IMUL3Q       $+2, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+2, BX, BX
+	ADDQ         BX, CX
+	DECQ         DI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x3x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x3x64(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    BX, SI
+	MOVQ    bp+56(FP), R8
+	ADDQ    R8, SI
+	MOVQ    add+80(FP), R8
+	TESTQ   R8, R8
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	VXORPS  X7, X7, X7
+	VXORPS  X8, X8, X8
+	VXORPS  X9, X9, X9
+	VXORPS  X10, X10, X10
+	VXORPS  X11, X11, X11
+	MOVQ    ci+72(FP), R9
+	MOVQ    CX, R8
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	VMOVUPS Z2, 128(R8)
+	VMOVUPS Z3, 192(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z4, (R8)
+	VMOVUPS Z5, 64(R8)
+	VMOVUPS Z6, 128(R8)
+	VMOVUPS Z7, 192(R8)
+	ADDQ    R9, R8
+	VMOVUPS Z8, (R8)
+	VMOVUPS Z9, 64(R8)
+	VMOVUPS Z10, 128(R8)
+	VMOVUPS Z11, 192(R8)
+
+start:
+	MOVQ       al+32(FP), R8
+	MOVQ       bl+48(FP), R9
+	MOVQ       AX, R10
+	MOVQ       ci+72(FP), R11
+	IMUL3Q     $+3, R11, R11
+	MOVQ       ci+72(FP), R13
+	MOVQ       CX, R12
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 64(R12)(R11*1)
+	PREFETCHT0 128(R12)(R11*1)
+	PREFETCHT0 192(R12)(R11*1)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 64(R12)(R11*1)
+	PREFETCHT0 128(R12)(R11*1)
+	PREFETCHT0 192(R12)(R11*1)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 64(R12)(R11*1)
+	PREFETCHT0 128(R12)(R11*1)
+	PREFETCHT0 192(R12)(R11*1)
+	MOVQ       k+0(FP), R11
+	SHRQ       $0x05, R11
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	VXORPS X16, X16, X16
+	VXORPS X17, X17, X17
+	VXORPS X18, X18, X18
+	VXORPS X19, X19, X19
+	VXORPS X20, X20, X20
+	VXORPS X21, X21, X21
+	VXORPS X22, X22, X22
+	VXORPS X23, X23, X23
+	MOVQ   $0x00000008, R12
+
+four:
+	PREFETCHT0   8192(BX)
+	PREFETCHT0   8256(BX)
+	PREFETCHT0   8192(SI)
+	PREFETCHT0   8256(SI)
+	VMOVUPS      (BX), Z24
+	VMOVUPS      64(BX), Z25
+	VMOVUPS      (SI), Z26
+	VMOVUPS      64(SI), Z27
+	VBROADCASTSS (R10), Z28
+	LONG         $0x401e9262
+	WORD         $0xc052
+	LONG         $0x401e9262
+	WORD         $0xc952
+	LONG         $0x401e9262
+	WORD         $0xd252
+	LONG         $0x401e9262
+	WORD         $0xdb52
+	VBROADCASTSS (R10)(DX*1), Z28
+	LONG         $0x401e9262
+	WORD         $0xe052
+	LONG         $0x401e9262
+	WORD         $0xe952
+	LONG         $0x401e9262
+	WORD         $0xf252
+	LONG         $0x401e9262
+	WORD         $0xfb52
+	VBROADCASTSS (R10)(DX*2), Z28
+	LONG         $0x401e1262
+	WORD         $0xc052
+	LONG         $0x401e1262
+	WORD         $0xc952
+	LONG         $0x401e1262
+	WORD         $0xd252
+	LONG         $0x401e1262
+	WORD         $0xdb52
+	ADDQ         R8, R10
+	ADDQ         R9, BX
+	ADDQ         R9, SI
+	VMOVUPS      (BX), Z24
+	VMOVUPS      64(BX), Z25
+	VMOVUPS      (SI), Z26
+	VMOVUPS      64(SI), Z27
+	VBROADCASTSS (R10), Z28
+	LONG         $0x401e1262
+	WORD         $0xe052
+	LONG         $0x401e1262
+	WORD         $0xe952
+	LONG         $0x401e1262
+	WORD         $0xf252
+	LONG         $0x401e1262
+	WORD         $0xfb52
+	VBROADCASTSS (R10)(DX*1), Z28
+	LONG         $0x401e8262
+	WORD         $0xc052
+	LONG         $0x401e8262
+	WORD         $0xc952
+	LONG         $0x401e8262
+	WORD         $0xd252
+	LONG         $0x401e8262
+	WORD         $0xdb52
+	VBROADCASTSS (R10)(DX*2), Z28
+	LONG         $0x401e8262
+	WORD         $0xe052
+	LONG         $0x401e8262
+	WORD         $0xe952
+	LONG         $0x401e8262
+	WORD         $0xf252
+	LONG         $0x401e8262
+	WORD         $0xfb52
+	ADDQ         R8, R10
+	ADDQ         R9, BX
+	ADDQ         R9, SI
+	DECQ         R12
+	JNZ          four
+	MOVQ         ci+72(FP), R13
+	MOVQ         CX, R12
+	VADDPS       Z12, Z0, Z0
+	VMOVUPS      (R12), Z12
+	VADDPS       Z0, Z12, Z12
+	VMOVUPS      Z12, (R12)
+	VADDPS       Z13, Z1, Z1
+	VMOVUPS      64(R12), Z13
+	VADDPS       Z1, Z13, Z13
+	VMOVUPS      Z13, 64(R12)
+	VADDPS       Z14, Z2, Z2
+	VMOVUPS      128(R12), Z14
+	VADDPS       Z2, Z14, Z14
+	VMOVUPS      Z14, 128(R12)
+	VADDPS       Z15, Z3, Z3
+	VMOVUPS      192(R12), Z15
+	VADDPS       Z3, Z15, Z15
+	VMOVUPS      Z15, 192(R12)
+	ADDQ         R13, R12
+	VADDPS       Z16, Z4, Z4
+	VMOVUPS      (R12), Z16
+	VADDPS       Z4, Z16, Z16
+	VMOVUPS      Z16, (R12)
+	VADDPS       Z17, Z5, Z5
+	VMOVUPS      64(R12), Z17
+	VADDPS       Z5, Z17, Z17
+	VMOVUPS      Z17, 64(R12)
+	VADDPS       Z18, Z6, Z6
+	VMOVUPS      128(R12), Z18
+	VADDPS       Z6, Z18, Z18
+	VMOVUPS      Z18, 128(R12)
+	VADDPS       Z19, Z7, Z7
+	VMOVUPS      192(R12), Z19
+	VADDPS       Z7, Z19, Z19
+	VMOVUPS      Z19, 192(R12)
+	ADDQ         R13, R12
+	VADDPS       Z20, Z8, Z8
+	VMOVUPS      (R12), Z20
+	VADDPS       Z8, Z20, Z20
+	VMOVUPS      Z20, (R12)
+	VADDPS       Z21, Z9, Z9
+	VMOVUPS      64(R12), Z21
+	VADDPS       Z9, Z21, Z21
+	VMOVUPS      Z21, 64(R12)
+	VADDPS       Z22, Z10, Z10
+	VMOVUPS      128(R12), Z22
+	VADDPS       Z10, Z22, Z22
+	VMOVUPS      Z22, 128(R12)
+	VADDPS       Z23, Z11, Z11
+	VMOVUPS      192(R12), Z23
+	VADDPS       Z11, Z23, Z23
+	VMOVUPS      Z23, 192(R12)
+	DECQ         R11
+	JNZ          block
+	IMUL3Q       $+3, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+3, BX, BX
+	ADDQ         BX, CX
+	DECQ         DI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x256x1x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX2, FMA3, MMX+, SSE
+TEXT ·tileBF16x256x1x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    add+80(FP), DI
+	TESTQ   DI, DI
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	MOVQ    ci+72(FP), DI
+	MOVQ    CX, DI
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+
+start:
+	MOVQ         al+32(FP), DI
+	MOVQ         bl+48(FP), R8
+	MOVQ         AX, R9
+	LEAQ         (R9)(DI*2), R10
+	LEAQ         (DI)(DI*2), R11
+	MOVL         $0xffff0000, R12
+	VMOVD        R12, X7
+	VPBROADCASTD X7, Y7
+	MOVQ         ci+72(FP), R12
+	IMUL3Q       $+1, R12, R12
+	MOVQ         ci+72(FP), R13
+	MOVQ         CX, R13
+	PREFETCHT0   (R13)(R12*1)
+	MOVQ         k+0(FP), R12
+	SHRQ         $0x05, R12
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	MOVQ   $0x00000008, R13
+
+four:
+	VPAND        (BX), Y7, Y4
+	VPAND        32(BX), Y7, Y5
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VMOVDQU      (BX), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VMOVDQU      32(BX), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VBROADCASTSS (R10), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	ADDQ         DI, R9
+	ADDQ         DI, R10
+	ADDQ         R8, BX
+	VPAND        (BX), Y7, Y4
+	VPAND        32(BX), Y7, Y5
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVDQU      (BX), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VMOVDQU      32(BX), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VBROADCASTSS (R10), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         R11, R9
+	ADDQ         R11, R10
+	ADDQ         R8, BX
+	DECQ         R13
+	JNZ          four
+	MOVQ         ci+72(FP), R13
+	MOVQ         CX, R13
+	VADDPS       Y2, Y0, Y0
+	VMOVUPS      (R13), Y2
+	VADDPS       Y0, Y2, Y2
+	VMOVUPS      Y2, (R13)
+	VADDPS       Y3, Y1, Y1
+	VMOVUPS      32(R13), Y3
+	VADDPS       Y1, Y3, Y3
+	VMOVUPS      Y3, 32(R13)
+	DECQ         R12
+	JNZ          block
+	IMUL3Q       $+1, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+1, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x256x2x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX2, FMA3, MMX+, SSE
+TEXT ·tileBF16x256x2x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    add+80(FP), DI
+	TESTQ   DI, DI
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	MOVQ    ci+72(FP), R8
+	MOVQ    CX, DI
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y2, (DI)
+	VMOVUPS Y3, 32(DI)
+
+start:
+	MOVQ         al+32(FP), DI
+	MOVQ         bl+48(FP), R8
+	MOVQ         AX, R9
+	LEAQ         (R9)(DI*2), R10
+	LEAQ         (DI)(DI*2), R11
+	MOVL         $0xffff0000, R12
+	VMOVD        R12, X11
+	VPBROADCASTD X11, Y11
+	MOVQ         ci+72(FP), R12
+	IMUL3Q       $+2, R12, R12
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R13
+	PREFETCHT0   (R13)(R12*1)
+	ADDQ         R14, R13
+	PREFETCHT0   (R13)(R12*1)
+	MOVQ         k+0(FP), R12
+	SHRQ         $0x05, R12
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   $0x00000008, R13
+
+four:
+	VPAND        (BX), Y11, Y8
+	VPAND        32(BX), Y11, Y9
+	VBROADCASTSS (R9), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (R9)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VMOVDQU      (BX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VMOVDQU      32(BX), Y9
+	VPSLLD       $0x10, Y9, Y9
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (R10)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	ADDQ         DI, R9
+	ADDQ         DI, R10
+	ADDQ         R8, BX
+	VPAND        (BX), Y11, Y8
+	VPAND        32(BX), Y11, Y9
+	VBROADCASTSS (R9), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R9)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVDQU      (BX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VMOVDQU      32(BX), Y9
+	VPSLLD       $0x10, Y9, Y9
+	VBROADCASTSS (R10), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (R10)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         R11, R9
+	ADDQ         R11, R10
+	ADDQ         R8, BX
+	DECQ         R13
+	JNZ          four
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R13
+	VADDPS       Y4, Y0, Y0
+	VMOVUPS      (R13), Y4
+	VADDPS       Y0, Y4, Y4
+	VMOVUPS      Y4, (R13)
+	VADDPS       Y5, Y1, Y1
+	VMOVUPS      32(R13), Y5
+	VADDPS       Y1, Y5, Y5
+	VMOVUPS      Y5, 32(R13)
+	ADDQ         R14, R13
+	VADDPS       Y6, Y2, Y2
+	VMOVUPS      (R13), Y6
+	VADDPS       Y2, Y6, Y6
+	VMOVUPS      Y6, (R13)
+	VADDPS       Y7, Y3, Y3
+	VMOVUPS      32(R13), Y7
+	VADDPS       Y3, Y7, Y7
+	VMOVUPS      Y7, 32(R13)
+	DECQ         R12
+	JNZ          block
+	IMUL3Q       $+2, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+2, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x256x3x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX2, FMA3, MMX+, SSE
+TEXT ·tileBF16x256x3x16(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), SI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    add+80(FP), DI
+	TESTQ   DI, DI
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	MOVQ    ci+72(FP), R8
+	MOVQ    CX, DI
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y2, (DI)
+	VMOVUPS Y3, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y4, (DI)
+	VMOVUPS Y5, 32(DI)
+
+start:
+	MOVQ         al+32(FP), DI
+	MOVQ         bl+48(FP), R8
+	MOVQ         AX, R9
+	LEAQ         (R9)(DI*2), R10
+	LEAQ         (DI)(DI*2), R11
+	MOVL         $0xffff0000, R12
+	VMOVD        R12, X15
+	VPBROADCASTD X15, Y15
+	MOVQ         ci+72(FP), R12
+	IMUL3Q       $+3, R12, R12
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R13
+	PREFETCHT0   (R13)(R12*1)
+	ADDQ         R14, R13
+	PREFETCHT0   (R13)(R12*1)
+	ADDQ         R14, R13
+	PREFETCHT0   (R13)(R12*1)
+	MOVQ         k+0(FP), R12
+	SHRQ         $0x05, R12
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   $0x00000008, R13
+
+four:
+	PREFETCHT0   8192(BX)
+	VPAND        (BX), Y15, Y12
+	VPAND        32(BX), Y15, Y13
+	VBROADCASTSS (R9), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (R9)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (R9)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VMOVDQU      (BX), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      32(BX), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VBROADCASTSS (R10), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (R10)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (R10)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	ADDQ         DI, R9
+	ADDQ         DI, R10
+	ADDQ         R8, BX
+	VPAND        (BX), Y15, Y12
+	VPAND        32(BX), Y15, Y13
+	VBROADCASTSS (R9), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R9)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R9)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVDQU      (BX), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VMOVDQU      32(BX), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VBROADCASTSS (R10), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (R10)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (R10)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         R11, R9
+	ADDQ         R11, R10
+	ADDQ         R8, BX
+	DECQ         R13
+	JNZ          four
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R13
+	VADDPS       Y6, Y0, Y0
+	VMOVUPS      (R13), Y6
+	VADDPS       Y0, Y6, Y6
+	VMOVUPS      Y6, (R13)
+	VADDPS       Y7, Y1, Y1
+	VMOVUPS      32(R13), Y7
+	VADDPS       Y1, Y7, Y7
+	VMOVUPS      Y7, 32(R13)
+	ADDQ         R14, R13
+	VADDPS       Y8, Y2, Y2
+	VMOVUPS      (R13), Y8
+	VADDPS       Y2, Y8, Y8
+	VMOVUPS      Y8, (R13)
+	VADDPS       Y9, Y3, Y3
+	VMOVUPS      32(R13), Y9
+	VADDPS       Y3, Y9, Y9
+	VMOVUPS      Y9, 32(R13)
+	ADDQ         R14, R13
+	VADDPS       Y10, Y4, Y4
+	VMOVUPS      (R13), Y10
+	VADDPS       Y4, Y10, Y10
+	VMOVUPS      Y10, (R13)
+	VADDPS       Y11, Y5, Y5
+	VMOVUPS      32(R13), Y11
+	VADDPS       Y5, Y11, Y11
+	VMOVUPS      Y11, 32(R13)
+	DECQ         R12
+	JNZ          block
+	IMUL3Q       $+3, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+3, BX, BX
+	ADDQ         BX, CX
+	DECQ         SI
+	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
 	RET
@@ -4688,55 +12292,135 @@ DATA constants<>+816(SB)/4, $0x3efffffe
 DATA constants<>+820(SB)/4, $0x3efffffe
 DATA constants<>+824(SB)/4, $0x3efffffe
 DATA constants<>+828(SB)/4, $0x3efffffe
-DATA constants<>+832(SB)/4, $0x80000000
-DATA constants<>+836(SB)/4, $0x80000000
-DATA constants<>+840(SB)/4, $0x80000000
-DATA constants<>+844(SB)/4, $0x80000000
-DATA constants<>+848(SB)/4, $0x80000000
-DATA constants<>+852(SB)/4, $0x80000000
-DATA constants<>+856(SB)/4, $0x80000000
-DATA constants<>+860(SB)/4, $0x80000000
-DATA constants<>+864(SB)/4, $0x80000000
-DATA constants<>+868(SB)/4, $0x80000000
-DATA constants<>+872(SB)/4, $0x80000000
-DATA constants<>+876(SB)/4, $0x80000000
-DATA constants<>+880(SB)/4, $0x80000000
-DATA constants<>+884(SB)/4, $0x80000000
-DATA constants<>+888(SB)/4, $0x80000000
-DATA constants<>+892(SB)/4, $0x80000000
-DATA constants<>+896(SB)/4, $0xffffffff
-DATA constants<>+900(SB)/4, $0xffffffff
-DATA constants<>+904(SB)/4, $0xffffffff
-DATA constants<>+908(SB)/4, $0xffffffff
-DATA constants<>+912(SB)/4, $0xffffffff
-DATA constants<>+916(SB)/4, $0xffffffff
-DATA constants<>+920(SB)/4, $0xffffffff
-DATA constants<>+924(SB)/4, $0xffffffff
-DATA constants<>+928(SB)/4, $0xffffffff
-DATA constants<>+932(SB)/4, $0xffffffff
-DATA constants<>+936(SB)/4, $0xffffffff
-DATA constants<>+940(SB)/4, $0xffffffff
-DATA constants<>+944(SB)/4, $0xffffffff
-DATA constants<>+948(SB)/4, $0xffffffff
-DATA constants<>+952(SB)/4, $0xffffffff
-DATA constants<>+956(SB)/4, $0xffffffff
-DATA constants<>+960(SB)/4, $0x00000000
-DATA constants<>+964(SB)/4, $0x00000000
-DATA constants<>+968(SB)/4, $0x00000000
-DATA constants<>+972(SB)/4, $0x00000000
-DATA constants<>+976(SB)/4, $0x00000000
-DATA constants<>+980(SB)/4, $0x00000000
-DATA constants<>+984(SB)/4, $0x00000000
-DATA constants<>+988(SB)/4, $0x00000000
-DATA constants<>+992(SB)/4, $0x00000000
-DATA constants<>+996(SB)/4, $0x00000000
-DATA constants<>+1000(SB)/4, $0x00000000
-DATA constants<>+1004(SB)/4, $0x00000000
-DATA constants<>+1008(SB)/4, $0x00000000
-DATA constants<>+1012(SB)/4, $0x00000000
-DATA constants<>+1016(SB)/4, $0x00000000
-DATA constants<>+1020(SB)/4, $0x00000000
-GLOBL constants<>(SB), RODATA|NOPTR, $1024
+DATA constants<>+832(SB)/4, $0x7f800000
+DATA constants<>+836(SB)/4, $0x7f800000
+DATA constants<>+840(SB)/4, $0x7f800000
+DATA constants<>+844(SB)/4, $0x7f800000
+DATA constants<>+848(SB)/4, $0x7f800000
+DATA constants<>+852(SB)/4, $0x7f800000
+DATA constants<>+856(SB)/4, $0x7f800000
+DATA constants<>+860(SB)/4, $0x7f800000
+DATA constants<>+864(SB)/4, $0x7f800000
+DATA constants<>+868(SB)/4, $0x7f800000
+DATA constants<>+872(SB)/4, $0x7f800000
+DATA constants<>+876(SB)/4, $0x7f800000
+DATA constants<>+880(SB)/4, $0x7f800000
+DATA constants<>+884(SB)/4, $0x7f800000
+DATA constants<>+888(SB)/4, $0x7f800000
+DATA constants<>+892(SB)/4, $0x7f800000
+DATA constants<>+896(SB)/4, $0xffff0000
+DATA constants<>+900(SB)/4, $0xffff0000
+DATA constants<>+904(SB)/4, $0xffff0000
+DATA constants<>+908(SB)/4, $0xffff0000
+DATA constants<>+912(SB)/4, $0xffff0000
+DATA constants<>+916(SB)/4, $0xffff0000
+DATA constants<>+920(SB)/4, $0xffff0000
+DATA constants<>+924(SB)/4, $0xffff0000
+DATA constants<>+928(SB)/4, $0xffff0000
+DATA constants<>+932(SB)/4, $0xffff0000
+DATA constants<>+936(SB)/4, $0xffff0000
+DATA constants<>+940(SB)/4, $0xffff0000
+DATA constants<>+944(SB)/4, $0xffff0000
+DATA constants<>+948(SB)/4, $0xffff0000
+DATA constants<>+952(SB)/4, $0xffff0000
+DATA constants<>+956(SB)/4, $0xffff0000
+DATA constants<>+960(SB)/4, $0x00400000
+DATA constants<>+964(SB)/4, $0x00400000
+DATA constants<>+968(SB)/4, $0x00400000
+DATA constants<>+972(SB)/4, $0x00400000
+DATA constants<>+976(SB)/4, $0x00400000
+DATA constants<>+980(SB)/4, $0x00400000
+DATA constants<>+984(SB)/4, $0x00400000
+DATA constants<>+988(SB)/4, $0x00400000
+DATA constants<>+992(SB)/4, $0x00400000
+DATA constants<>+996(SB)/4, $0x00400000
+DATA constants<>+1000(SB)/4, $0x00400000
+DATA constants<>+1004(SB)/4, $0x00400000
+DATA constants<>+1008(SB)/4, $0x00400000
+DATA constants<>+1012(SB)/4, $0x00400000
+DATA constants<>+1016(SB)/4, $0x00400000
+DATA constants<>+1020(SB)/4, $0x00400000
+DATA constants<>+1024(SB)/4, $0x00007fff
+DATA constants<>+1028(SB)/4, $0x00007fff
+DATA constants<>+1032(SB)/4, $0x00007fff
+DATA constants<>+1036(SB)/4, $0x00007fff
+DATA constants<>+1040(SB)/4, $0x00007fff
+DATA constants<>+1044(SB)/4, $0x00007fff
+DATA constants<>+1048(SB)/4, $0x00007fff
+DATA constants<>+1052(SB)/4, $0x00007fff
+DATA constants<>+1056(SB)/4, $0x00007fff
+DATA constants<>+1060(SB)/4, $0x00007fff
+DATA constants<>+1064(SB)/4, $0x00007fff
+DATA constants<>+1068(SB)/4, $0x00007fff
+DATA constants<>+1072(SB)/4, $0x00007fff
+DATA constants<>+1076(SB)/4, $0x00007fff
+DATA constants<>+1080(SB)/4, $0x00007fff
+DATA constants<>+1084(SB)/4, $0x00007fff
+DATA constants<>+1088(SB)/4, $0x00000001
+DATA constants<>+1092(SB)/4, $0x00000001
+DATA constants<>+1096(SB)/4, $0x00000001
+DATA constants<>+1100(SB)/4, $0x00000001
+DATA constants<>+1104(SB)/4, $0x00000001
+DATA constants<>+1108(SB)/4, $0x00000001
+DATA constants<>+1112(SB)/4, $0x00000001
+DATA constants<>+1116(SB)/4, $0x00000001
+DATA constants<>+1120(SB)/4, $0x00000001
+DATA constants<>+1124(SB)/4, $0x00000001
+DATA constants<>+1128(SB)/4, $0x00000001
+DATA constants<>+1132(SB)/4, $0x00000001
+DATA constants<>+1136(SB)/4, $0x00000001
+DATA constants<>+1140(SB)/4, $0x00000001
+DATA constants<>+1144(SB)/4, $0x00000001
+DATA constants<>+1148(SB)/4, $0x00000001
+DATA constants<>+1152(SB)/4, $0x80000000
+DATA constants<>+1156(SB)/4, $0x80000000
+DATA constants<>+1160(SB)/4, $0x80000000
+DATA constants<>+1164(SB)/4, $0x80000000
+DATA constants<>+1168(SB)/4, $0x80000000
+DATA constants<>+1172(SB)/4, $0x80000000
+DATA constants<>+1176(SB)/4, $0x80000000
+DATA constants<>+1180(SB)/4, $0x80000000
+DATA constants<>+1184(SB)/4, $0x80000000
+DATA constants<>+1188(SB)/4, $0x80000000
+DATA constants<>+1192(SB)/4, $0x80000000
+DATA constants<>+1196(SB)/4, $0x80000000
+DATA constants<>+1200(SB)/4, $0x80000000
+DATA constants<>+1204(SB)/4, $0x80000000
+DATA constants<>+1208(SB)/4, $0x80000000
+DATA constants<>+1212(SB)/4, $0x80000000
+DATA constants<>+1216(SB)/4, $0xffffffff
+DATA constants<>+1220(SB)/4, $0xffffffff
+DATA constants<>+1224(SB)/4, $0xffffffff
+DATA constants<>+1228(SB)/4, $0xffffffff
+DATA constants<>+1232(SB)/4, $0xffffffff
+DATA constants<>+1236(SB)/4, $0xffffffff
+DATA constants<>+1240(SB)/4, $0xffffffff
+DATA constants<>+1244(SB)/4, $0xffffffff
+DATA constants<>+1248(SB)/4, $0xffffffff
+DATA constants<>+1252(SB)/4, $0xffffffff
+DATA constants<>+1256(SB)/4, $0xffffffff
+DATA constants<>+1260(SB)/4, $0xffffffff
+DATA constants<>+1264(SB)/4, $0xffffffff
+DATA constants<>+1268(SB)/4, $0xffffffff
+DATA constants<>+1272(SB)/4, $0xffffffff
+DATA constants<>+1276(SB)/4, $0xffffffff
+DATA constants<>+1280(SB)/4, $0x00000000
+DATA constants<>+1284(SB)/4, $0x00000000
+DATA constants<>+1288(SB)/4, $0x00000000
+DATA constants<>+1292(SB)/4, $0x00000000
+DATA constants<>+1296(SB)/4, $0x00000000
+DATA constants<>+1300(SB)/4, $0x00000000
+DATA constants<>+1304(SB)/4, $0x00000000
+DATA constants<>+1308(SB)/4, $0x00000000
+DATA constants<>+1312(SB)/4, $0x00000000
+DATA constants<>+1316(SB)/4, $0x00000000
+DATA constants<>+1320(SB)/4, $0x00000000
+DATA constants<>+1324(SB)/4, $0x00000000
+DATA constants<>+1328(SB)/4, $0x00000000
+DATA constants<>+1332(SB)/4, $0x00000000
+DATA constants<>+1336(SB)/4, $0x00000000
+DATA constants<>+1340(SB)/4, $0x00000000
+GLOBL constants<>(SB), RODATA|NOPTR, $1344
 
 // func transpose8(dst *float32, stride int, x *float32, ld int, n int)
 // Requires: AVX, CMOV
@@ -4751,7 +12435,7 @@ TEXT ·transpose8(SB), NOSPLIT, $0-40
 	LEAQ (R8)(SI*2), R9
 
 loop:
-	LEAQ       constants<>+896(SB), R10
+	LEAQ       constants<>+1216(SB), R10
 	MOVQ       BX, R11
 	MOVQ       $+8, R12
 	CMPQ       R11, R12
@@ -4830,6 +12514,403 @@ done:
 	VZEROUPPER
 	RET
 
+DATA weaveOrder<>+0(SB)/4, $0x00100000
+DATA weaveOrder<>+4(SB)/4, $0x00110001
+DATA weaveOrder<>+8(SB)/4, $0x00120002
+DATA weaveOrder<>+12(SB)/4, $0x00130003
+DATA weaveOrder<>+16(SB)/4, $0x00140004
+DATA weaveOrder<>+20(SB)/4, $0x00150005
+DATA weaveOrder<>+24(SB)/4, $0x00160006
+DATA weaveOrder<>+28(SB)/4, $0x00170007
+DATA weaveOrder<>+32(SB)/4, $0x00180008
+DATA weaveOrder<>+36(SB)/4, $0x00190009
+DATA weaveOrder<>+40(SB)/4, $0x001a000a
+DATA weaveOrder<>+44(SB)/4, $0x001b000b
+DATA weaveOrder<>+48(SB)/4, $0x001c000c
+DATA weaveOrder<>+52(SB)/4, $0x001d000d
+DATA weaveOrder<>+56(SB)/4, $0x001e000e
+DATA weaveOrder<>+60(SB)/4, $0x001f000f
+GLOBL weaveOrder<>(SB), RODATA|NOPTR, $64
+
+DATA pairsOrder<>+0(SB)/8, $0x0302070601000504
+DATA pairsOrder<>+8(SB)/8, $0x0b0a0f0e09080d0c
+DATA pairsOrder<>+16(SB)/8, $0x0302070601000504
+DATA pairsOrder<>+24(SB)/8, $0x0b0a0f0e09080d0c
+GLOBL pairsOrder<>(SB), RODATA|NOPTR, $32
+
+// func pairsWords512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, AVX512F, BMI2
+TEXT ·pairsWords512(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVDQU pairsOrder<>+0(SB), Y0
+	XORQ    BX, BX
+	MOVQ    DX, SI
+	SHRQ    $0x04, SI
+	JZ      tail1
+	SHLQ    $0x06, SI
+
+loop1:
+	VMOVUPS (CX)(BX*1), Z1
+	VMOVUPS Z1, Z2
+	VMOVUPS Z1, Z3
+	LONG    $0x486ff262
+	WORD    $0xcb72
+	VPSHUFB Y0, Y1, Y1
+	VMOVDQU Y1, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x40, BX
+	CMPQ    BX, SI
+	JL      loop1
+
+tail1:
+	ANDQ      $0x0f, DX
+	JZ        done1
+	MOVQ      $-1, SI
+	SHLXQ     DX, SI, SI
+	NOTQ      SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX)(BX*1), K1, Z1
+	VMOVUPS   Z1, Z2
+	VMOVUPS   Z1, Z3
+	LONG      $0x486ff262
+	WORD      $0xcb72
+	VPSHUFB   Y0, Y1, Y0
+	VMOVDQU   Y0, (AX)
+	ADDQ      $0x20, AX
+
+done1:
+	VZEROUPPER
+	RET
+
+// func weaveWords512(dst *float32, stride int, x *float32, ld int, n int)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·weaveWords512(SB), NOSPLIT, $0-40
+	MOVQ      dst+0(FP), AX
+	MOVQ      x+16(FP), CX
+	MOVQ      ld+24(FP), DX
+	MOVQ      n+32(FP), BX
+	MOVQ      stride+8(FP), SI
+	ADDQ      AX, SI
+	LEAQ      (CX)(DX*1), DI
+	LEAQ      (CX)(DX*2), R8
+	LEAQ      (DI)(DX*2), DX
+	VMOVDQU16 weaveOrder<>+0(SB), Z0
+	XORQ      R9, R9
+	MOVQ      BX, R10
+	SHRQ      $0x04, R10
+	JZ        tail2
+	SHLQ      $0x06, R10
+
+loop2:
+	VMOVUPS (R8)(R9*1), Z1
+	VMOVUPS (CX)(R9*1), Z2
+	VMOVUPS Z2, Z2
+	VMOVUPS Z1, Z3
+	LONG    $0x486ff262
+	WORD    $0xcb72
+	VPERMW  Z1, Z0, Z1
+	VMOVUPS Z1, (AX)(R9*1)
+	VMOVUPS (DX)(R9*1), Z1
+	VMOVUPS (DI)(R9*1), Z2
+	VMOVUPS Z2, Z2
+	VMOVUPS Z1, Z3
+	LONG    $0x486ff262
+	WORD    $0xcb72
+	VPERMW  Z1, Z0, Z1
+	VMOVUPS Z1, (SI)(R9*1)
+	ADDQ    $0x40, R9
+	CMPQ    R9, R10
+	JL      loop2
+
+tail2:
+	ANDQ      $0x0f, BX
+	JZ        done2
+	MOVQ      $-1, R10
+	SHLXQ     BX, R10, R10
+	NOTQ      R10
+	KMOVW     R10, K1
+	VMOVUPS.Z (R8)(R9*1), K1, Z1
+	VMOVUPS.Z (CX)(R9*1), K1, Z2
+	VMOVUPS   Z2, Z2
+	VMOVUPS   Z1, Z3
+	LONG      $0x486ff262
+	WORD      $0xcb72
+	VPERMW    Z1, Z0, Z1
+	VMOVUPS   Z1, K1, (AX)(R9*1)
+	VMOVUPS.Z (DX)(R9*1), K1, Z1
+	VMOVUPS.Z (DI)(R9*1), K1, Z2
+	VMOVUPS   Z2, Z2
+	VMOVUPS   Z1, Z3
+	LONG      $0x486ff262
+	WORD      $0xcb72
+	VPERMW    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (SI)(R9*1)
+
+done2:
+	VZEROUPPER
+	RET
+
+// func round512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·round512(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS constants<>+832(SB), Z0
+	VMOVUPS constants<>+896(SB), Z1
+	VMOVUPS constants<>+960(SB), Z2
+	VMOVUPS constants<>+1024(SB), Z3
+	VMOVUPS constants<>+1088(SB), Z4
+	VMOVUPS constants<>+1152(SB), Z5
+	XORQ    BX, BX
+	MOVQ    DX, SI
+	SHRQ    $0x04, SI
+	JZ      tail3
+	SHLQ    $0x06, SI
+
+loop3:
+	VMOVUPS   (CX)(BX*1), Z6
+	VPSRLD    $0x10, Z6, Z7
+	VPTESTNMD Z0, Z6, K1
+	VCMPPS    $0x03, Z6, Z6, K2
+	VPANDD    Z4, Z7, Z7
+	VPADDD    Z3, Z7, Z7
+	VPADDD    Z6, Z7, Z7
+	VPORD     Z2, Z6, K2, Z7
+	VPANDD    Z1, Z7, Z7
+	VPANDD    Z5, Z6, K1, Z7
+	VMOVUPS   Z7, (AX)(BX*1)
+	ADDQ      $0x40, BX
+	CMPQ      BX, SI
+	JL        loop3
+
+tail3:
+	ANDQ      $0x0f, DX
+	JZ        done3
+	MOVQ      $-1, SI
+	SHLXQ     DX, SI, SI
+	NOTQ      SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX)(BX*1), K1, Z6
+	VPSRLD    $0x10, Z6, Z7
+	VPTESTNMD Z0, Z6, K2
+	VCMPPS    $0x03, Z6, Z6, K3
+	VPANDD    Z4, Z7, Z7
+	VPADDD    Z3, Z7, Z7
+	VPADDD    Z6, Z7, Z7
+	VPORD     Z2, Z6, K3, Z7
+	VPANDD    Z1, Z7, Z7
+	VPANDD    Z5, Z6, K2, Z7
+	VMOVUPS   Z7, K1, (AX)(BX*1)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func pairs512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·pairs512(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS constants<>+832(SB), Z0
+	VMOVUPS constants<>+896(SB), Z1
+	VMOVUPS constants<>+960(SB), Z2
+	VMOVUPS constants<>+1024(SB), Z3
+	VMOVUPS constants<>+1088(SB), Z4
+	VMOVUPS constants<>+1152(SB), Z5
+	XORQ    BX, BX
+	MOVQ    DX, SI
+	SHRQ    $0x04, SI
+	JZ      tail4
+	SHLQ    $0x06, SI
+
+loop4:
+	VMOVUPS    (CX)(BX*1), Z6
+	VPSRLD     $0x10, Z6, Z7
+	VPTESTNMD  Z0, Z6, K1
+	VCMPPS     $0x03, Z6, Z6, K2
+	VPANDD     Z4, Z7, Z7
+	VPADDD     Z3, Z7, Z7
+	VPADDD     Z6, Z7, Z7
+	VPORD      Z2, Z6, K2, Z7
+	VPANDD     Z1, Z7, Z7
+	VPANDD     Z5, Z6, K1, Z7
+	VPSHUFD    $0xee, Z7, Z6
+	VPSRLD     $0x10, Z6, Z6
+	VPORD      Z6, Z7, Z7
+	VPERMQ     $0x08, Z7, Z7
+	VSHUFI64X2 $0x08, Z7, Z7, Z7
+	VMOVDQU    Y7, (AX)
+	ADDQ       $0x20, AX
+	ADDQ       $0x40, BX
+	CMPQ       BX, SI
+	JL         loop4
+
+tail4:
+	ANDQ       $0x0f, DX
+	JZ         done4
+	MOVQ       $-1, SI
+	SHLXQ      DX, SI, SI
+	NOTQ       SI
+	KMOVW      SI, K1
+	VMOVUPS.Z  (CX)(BX*1), K1, Z6
+	VPSRLD     $0x10, Z6, Z7
+	VPTESTNMD  Z0, Z6, K1
+	VCMPPS     $0x03, Z6, Z6, K2
+	VPANDD     Z4, Z7, Z7
+	VPADDD     Z3, Z7, Z7
+	VPADDD     Z6, Z7, Z7
+	VPORD      Z2, Z6, K2, Z7
+	VPANDD     Z1, Z7, Z7
+	VPANDD     Z5, Z6, K1, Z7
+	VPSHUFD    $0xee, Z7, Z0
+	VPSRLD     $0x10, Z0, Z0
+	VPORD      Z0, Z7, Z7
+	VPERMQ     $0x08, Z7, Z7
+	VSHUFI64X2 $0x08, Z7, Z7, Z7
+	VMOVDQU    Y7, (AX)
+	ADDQ       $0x20, AX
+
+done4:
+	VZEROUPPER
+	RET
+
+// func weave512(dst *float32, stride int, x *float32, ld int, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·weave512(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+16(FP), CX
+	MOVQ    ld+24(FP), DX
+	MOVQ    n+32(FP), BX
+	MOVQ    stride+8(FP), SI
+	ADDQ    AX, SI
+	LEAQ    (CX)(DX*1), DI
+	LEAQ    (CX)(DX*2), R8
+	LEAQ    (DI)(DX*2), DX
+	VMOVUPS constants<>+832(SB), Z0
+	VMOVUPS constants<>+896(SB), Z1
+	VMOVUPS constants<>+960(SB), Z2
+	VMOVUPS constants<>+1024(SB), Z3
+	VMOVUPS constants<>+1088(SB), Z4
+	VMOVUPS constants<>+1152(SB), Z5
+	XORQ    R9, R9
+	MOVQ    BX, R10
+	SHRQ    $0x04, R10
+	JZ      tail5
+	SHLQ    $0x06, R10
+
+loop5:
+	VMOVUPS   (CX)(R9*1), Z6
+	VPSRLD    $0x10, Z6, Z7
+	VPTESTNMD Z0, Z6, K1
+	VCMPPS    $0x03, Z6, Z6, K2
+	VPANDD    Z4, Z7, Z7
+	VPADDD    Z3, Z7, Z7
+	VPADDD    Z6, Z7, Z7
+	VPORD     Z2, Z6, K2, Z7
+	VPANDD    Z1, Z7, Z7
+	VPANDD    Z5, Z6, K1, Z7
+	VMOVUPS   (R8)(R9*1), Z6
+	VPSRLD    $0x10, Z6, Z8
+	VPTESTNMD Z0, Z6, K1
+	VCMPPS    $0x03, Z6, Z6, K2
+	VPANDD    Z4, Z8, Z8
+	VPADDD    Z3, Z8, Z8
+	VPADDD    Z6, Z8, Z8
+	VPORD     Z2, Z6, K2, Z8
+	VPANDD    Z1, Z8, Z8
+	VPANDD    Z5, Z6, K1, Z8
+	VPSRLD    $0x10, Z8, Z8
+	VPORD     Z8, Z7, Z7
+	VMOVUPS   Z7, (AX)(R9*1)
+	VMOVUPS   (DI)(R9*1), Z6
+	VPSRLD    $0x10, Z6, Z7
+	VPTESTNMD Z0, Z6, K1
+	VCMPPS    $0x03, Z6, Z6, K2
+	VPANDD    Z4, Z7, Z7
+	VPADDD    Z3, Z7, Z7
+	VPADDD    Z6, Z7, Z7
+	VPORD     Z2, Z6, K2, Z7
+	VPANDD    Z1, Z7, Z7
+	VPANDD    Z5, Z6, K1, Z7
+	VMOVUPS   (DX)(R9*1), Z6
+	VPSRLD    $0x10, Z6, Z8
+	VPTESTNMD Z0, Z6, K1
+	VCMPPS    $0x03, Z6, Z6, K2
+	VPANDD    Z4, Z8, Z8
+	VPADDD    Z3, Z8, Z8
+	VPADDD    Z6, Z8, Z8
+	VPORD     Z2, Z6, K2, Z8
+	VPANDD    Z1, Z8, Z8
+	VPANDD    Z5, Z6, K1, Z8
+	VPSRLD    $0x10, Z8, Z8
+	VPORD     Z8, Z7, Z7
+	VMOVUPS   Z7, (SI)(R9*1)
+	ADDQ      $0x40, R9
+	CMPQ      R9, R10
+	JL        loop5
+
+tail5:
+	ANDQ      $0x0f, BX
+	JZ        done5
+	MOVQ      $-1, R10
+	SHLXQ     BX, R10, R10
+	NOTQ      R10
+	KMOVW     R10, K1
+	VMOVUPS.Z (CX)(R9*1), K1, Z6
+	VPSRLD    $0x10, Z6, Z7
+	VPTESTNMD Z0, Z6, K2
+	VCMPPS    $0x03, Z6, Z6, K3
+	VPANDD    Z4, Z7, Z7
+	VPADDD    Z3, Z7, Z7
+	VPADDD    Z6, Z7, Z7
+	VPORD     Z2, Z6, K3, Z7
+	VPANDD    Z1, Z7, Z7
+	VPANDD    Z5, Z6, K2, Z7
+	VMOVUPS.Z (R8)(R9*1), K1, Z6
+	VPSRLD    $0x10, Z6, Z8
+	VPTESTNMD Z0, Z6, K2
+	VCMPPS    $0x03, Z6, Z6, K3
+	VPANDD    Z4, Z8, Z8
+	VPADDD    Z3, Z8, Z8
+	VPADDD    Z6, Z8, Z8
+	VPORD     Z2, Z6, K3, Z8
+	VPANDD    Z1, Z8, Z8
+	VPANDD    Z5, Z6, K2, Z8
+	VPSRLD    $0x10, Z8, Z8
+	VPORD     Z8, Z7, Z7
+	VMOVUPS   Z7, K1, (AX)(R9*1)
+	VMOVUPS.Z (DI)(R9*1), K1, Z6
+	VPSRLD    $0x10, Z6, Z7
+	VPTESTNMD Z0, Z6, K2
+	VCMPPS    $0x03, Z6, Z6, K3
+	VPANDD    Z4, Z7, Z7
+	VPADDD    Z3, Z7, Z7
+	VPADDD    Z6, Z7, Z7
+	VPORD     Z2, Z6, K3, Z7
+	VPANDD    Z1, Z7, Z7
+	VPANDD    Z5, Z6, K2, Z7
+	VMOVUPS.Z (DX)(R9*1), K1, Z6
+	VPSRLD    $0x10, Z6, Z8
+	VPTESTNMD Z0, Z6, K2
+	VCMPPS    $0x03, Z6, Z6, K3
+	VPANDD    Z4, Z8, Z8
+	VPADDD    Z3, Z8, Z8
+	VPADDD    Z6, Z8, Z8
+	VPORD     Z2, Z6, K3, Z8
+	VPANDD    Z1, Z8, Z8
+	VPANDD    Z5, Z6, K2, Z8
+	VPSRLD    $0x10, Z8, Z8
+	VPORD     Z8, Z7, Z7
+	VMOVUPS   Z7, K1, (SI)(R9*1)
+
+done5:
+	VZEROUPPER
+	RET
+
 // func softmax512(x *float32, n int, scale float32) float32
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE
 TEXT ·softmax512(SB), NOSPLIT, $0-28
@@ -4840,20 +12921,20 @@ TEXT ·softmax512(SB), NOSPLIT, $0-28
 	XORQ    DX, DX
 	MOVQ    CX, BX
 	SHRQ    $0x04, BX
-	JZ      tail1
+	JZ      tail6
 	SHLQ    $0x06, BX
 
-loop1:
+loop6:
 	VMOVUPS (AX)(DX*1), Z2
 	VMAXPS  Z1, Z2, Z1
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop1
+	JL      loop6
 
-tail1:
+tail6:
 	MOVQ    CX, BX
 	ANDQ    $0x0f, BX
-	JZ      done1
+	JZ      done6
 	MOVQ    $-1, SI
 	SHLXQ   BX, SI, SI
 	NOTQ    SI
@@ -4862,7 +12943,7 @@ tail1:
 	VMOVUPS (AX)(DX*1), K1, Z0
 	VMAXPS  Z1, Z0, Z1
 
-done1:
+done6:
 	VEXTRACTF32X8 $0x01, Z1, Y0
 	VMAXPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -4892,10 +12973,10 @@ done1:
 	XORQ          DX, DX
 	MOVQ          CX, BX
 	SHRQ          $0x04, BX
-	JZ            tail2
+	JZ            tail7
 	SHLQ          $0x06, BX
 
-loop2:
+loop7:
 	VMOVUPS  (AX)(DX*1), Z15
 	VMULPS   Z0, Z15, Z15
 	VSUBPS   Z1, Z15, Z15
@@ -4926,11 +13007,11 @@ loop2:
 	VMOVUPS  Z17, (AX)(DX*1)
 	ADDQ     $0x40, DX
 	CMPQ     DX, BX
-	JL       loop2
+	JL       loop7
 
-tail2:
+tail7:
 	ANDQ      $0x0f, CX
-	JZ        done2
+	JZ        done7
 	MOVQ      $-1, BX
 	SHLXQ     CX, BX, BX
 	NOTQ      BX
@@ -4965,7 +13046,7 @@ tail2:
 	VADDPS    Z2, Z3, Z3
 	VMOVUPS   Z2, K1, (AX)(DX*1)
 
-done2:
+done7:
 	VEXTRACTF32X8 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -4988,21 +13069,21 @@ TEXT ·scale512(SB), NOSPLIT, $0-20
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SHRQ         $0x04, BX
-	JZ           tail3
+	JZ           tail8
 	SHLQ         $0x06, BX
 
-loop3:
+loop8:
 	VMOVUPS (AX)(DX*1), Z2
 	VMULPS  Z0, Z2, Z2
 	VADDPS  Z1, Z2, Z2
 	VMOVUPS Z2, (AX)(DX*1)
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop3
+	JL      loop8
 
-tail3:
+tail8:
 	ANDQ      $0x0f, CX
-	JZ        done3
+	JZ        done8
 	MOVQ      $-1, BX
 	SHLXQ     CX, BX, BX
 	NOTQ      BX
@@ -5012,7 +13093,7 @@ tail3:
 	VADDPS    Z1, Z2, Z2
 	VMOVUPS   Z2, K1, (AX)(DX*1)
 
-done3:
+done8:
 	VZEROUPPER
 	RET
 
@@ -5026,21 +13107,21 @@ TEXT ·dot512(SB), NOSPLIT, $0-28
 	XORQ   BX, BX
 	MOVQ   DX, SI
 	SHRQ   $0x04, SI
-	JZ     tail4
+	JZ     tail9
 	SHLQ   $0x06, SI
 
-loop4:
+loop9:
 	VMOVUPS (AX)(BX*1), Z1
 	VMOVUPS (CX)(BX*1), Z2
 	VMULPS  Z2, Z1, Z1
 	VADDPS  Z1, Z0, Z0
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
-	JL      loop4
+	JL      loop9
 
-tail4:
+tail9:
 	ANDQ      $0x0f, DX
-	JZ        done4
+	JZ        done9
 	MOVQ      $-1, SI
 	SHLXQ     DX, SI, SI
 	NOTQ      SI
@@ -5050,7 +13131,7 @@ tail4:
 	VMULPS    Z2, Z1, Z1
 	VADDPS    Z1, Z0, Z0
 
-done4:
+done9:
 	VEXTRACTF32X8 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y1
 	VEXTRACTF128  $0x01, Y1, X0
@@ -5074,10 +13155,10 @@ TEXT ·dscore512(SB), NOSPLIT, $0-32
 	XORQ         BX, BX
 	MOVQ         DX, SI
 	SHRQ         $0x04, SI
-	JZ           tail5
+	JZ           tail10
 	SHLQ         $0x06, SI
 
-loop5:
+loop10:
 	VMOVUPS (AX)(BX*1), Z2
 	VSUBPS  Z0, Z2, Z2
 	VMOVUPS (CX)(BX*1), Z3
@@ -5086,11 +13167,11 @@ loop5:
 	VMOVUPS Z2, (AX)(BX*1)
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
-	JL      loop5
+	JL      loop10
 
-tail5:
+tail10:
 	ANDQ      $0x0f, DX
-	JZ        done5
+	JZ        done10
 	MOVQ      $-1, SI
 	SHLXQ     DX, SI, SI
 	NOTQ      SI
@@ -5102,7 +13183,7 @@ tail5:
 	VMULPS    Z1, Z2, Z2
 	VMOVUPS   Z2, K1, (AX)(BX*1)
 
-done5:
+done10:
 	VZEROUPPER
 	RET
 
@@ -5115,21 +13196,21 @@ TEXT ·add512(SB), NOSPLIT, $0-24
 	XORQ BX, BX
 	MOVQ DX, SI
 	SHRQ $0x04, SI
-	JZ   tail6
+	JZ   tail11
 	SHLQ $0x06, SI
 
-loop6:
+loop11:
 	VMOVUPS (AX)(BX*1), Z0
 	VMOVUPS (CX)(BX*1), Z1
 	VADDPS  Z1, Z0, Z0
 	VMOVUPS Z0, (AX)(BX*1)
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
-	JL      loop6
+	JL      loop11
 
-tail6:
+tail11:
 	ANDQ      $0x0f, DX
-	JZ        done6
+	JZ        done11
 	MOVQ      $-1, SI
 	SHLXQ     DX, SI, SI
 	NOTQ      SI
@@ -5139,7 +13220,7 @@ tail6:
 	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(BX*1)
 
-done6:
+done11:
 	VZEROUPPER
 	RET
 
@@ -5162,14 +13243,14 @@ TEXT ·swiGLU512(SB), NOSPLIT, $0-32
 	VMOVUPS constants<>+640(SB), Z9
 	VMOVUPS constants<>+704(SB), Z10
 	VMOVUPS constants<>+768(SB), Z11
-	VMOVUPS constants<>+832(SB), Z12
+	VMOVUPS constants<>+1152(SB), Z12
 	XORQ    SI, SI
 	MOVQ    BX, DI
 	SHRQ    $0x04, DI
-	JZ      tail7
+	JZ      tail12
 	SHLQ    $0x06, DI
 
-loop7:
+loop12:
 	VMOVUPS  (CX)(SI*1), Z13
 	VXORPS   Z12, Z13, Z14
 	VCMPPS   $0x15, Z0, Z14, K1
@@ -5202,11 +13283,11 @@ loop7:
 	VMOVUPS  Z13, (AX)(SI*1)
 	ADDQ     $0x40, SI
 	CMPQ     SI, DI
-	JL       loop7
+	JL       loop12
 
-tail7:
+tail12:
 	ANDQ      $0x0f, BX
-	JZ        done7
+	JZ        done12
 	MOVQ      $-1, DI
 	SHLXQ     BX, DI, DI
 	NOTQ      DI
@@ -5242,7 +13323,7 @@ tail7:
 	VMULPS    Z0, Z13, Z13
 	VMOVUPS   Z13, K1, (AX)(SI*1)
 
-done7:
+done12:
 	VZEROUPPER
 	RET
 
@@ -5267,15 +13348,15 @@ TEXT ·swiGLUGrad512(SB), NOSPLIT, $0-48
 	VMOVUPS constants<>+640(SB), Z9
 	VMOVUPS constants<>+704(SB), Z10
 	VMOVUPS constants<>+768(SB), Z11
-	VMOVUPS constants<>+832(SB), Z12
+	VMOVUPS constants<>+1152(SB), Z12
 	VMOVUPS constants<>+384(SB), Z13
 	XORQ    R8, R8
 	MOVQ    DI, R9
 	SHRQ    $0x04, R9
-	JZ      tail8
+	JZ      tail13
 	SHLQ    $0x06, R9
 
-loop8:
+loop13:
 	VMOVUPS  (BX)(R8*1), Z14
 	VXORPS   Z12, Z14, Z15
 	VCMPPS   $0x15, Z0, Z15, K1
@@ -5317,11 +13398,11 @@ loop8:
 	VMOVUPS  Z18, (AX)(R8*1)
 	ADDQ     $0x40, R8
 	CMPQ     R8, R9
-	JL       loop8
+	JL       loop13
 
-tail8:
+tail13:
 	ANDQ      $0x0f, DI
-	JZ        done8
+	JZ        done13
 	MOVQ      $-1, R9
 	SHLXQ     DI, R9, R9
 	NOTQ      R9
@@ -5366,7 +13447,7 @@ tail8:
 	VMOVUPS   Z2, K1, (CX)(R8*1)
 	VMOVUPS   Z3, K1, (AX)(R8*1)
 
-done8:
+done13:
 	VZEROUPPER
 	RET
 
@@ -5381,21 +13462,21 @@ TEXT ·norm512(SB), NOSPLIT, $0-44
 	XORQ   SI, SI
 	MOVQ   BX, DI
 	SHRQ   $0x04, DI
-	JZ     tail9
+	JZ     tail14
 	SHLQ   $0x06, DI
 
-loop9:
+loop14:
 	VMOVUPS (CX)(SI*1), Z1
 	VMULPS  Z1, Z1, Z1
 	VADDPS  Z1, Z0, Z0
 	ADDQ    $0x40, SI
 	CMPQ    SI, DI
-	JL      loop9
+	JL      loop14
 
-tail9:
+tail14:
 	MOVQ      BX, DI
 	ANDQ      $0x0f, DI
-	JZ        done9
+	JZ        done14
 	MOVQ      $-1, R8
 	SHLXQ     DI, R8, R8
 	NOTQ      R8
@@ -5404,7 +13485,7 @@ tail9:
 	VMULPS    Z1, Z1, Z1
 	VADDPS    Z1, Z0, Z0
 
-done9:
+done14:
 	VEXTRACTF32X8 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y1
 	VEXTRACTF128  $0x01, Y1, X0
@@ -5425,10 +13506,10 @@ done9:
 	XORQ          SI, SI
 	MOVQ          BX, DI
 	SHRQ          $0x04, DI
-	JZ            tail10
+	JZ            tail15
 	SHLQ          $0x06, DI
 
-loop10:
+loop15:
 	VMOVUPS (CX)(SI*1), Z1
 	VMULPS  Z0, Z1, Z1
 	VMOVUPS (DX)(SI*1), Z2
@@ -5436,11 +13517,11 @@ loop10:
 	VMOVUPS Z1, (AX)(SI*1)
 	ADDQ    $0x40, SI
 	CMPQ    SI, DI
-	JL      loop10
+	JL      loop15
 
-tail10:
+tail15:
 	ANDQ      $0x0f, BX
-	JZ        done10
+	JZ        done15
 	MOVQ      $-1, DI
 	SHLXQ     BX, DI, DI
 	NOTQ      DI
@@ -5451,7 +13532,7 @@ tail10:
 	VMULPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (AX)(SI*1)
 
-done10:
+done15:
 	VZEROUPPER
 	RET
 
@@ -5467,21 +13548,21 @@ TEXT ·normGrad512(SB), NOSPLIT, $0-52
 	XORQ   DI, DI
 	MOVQ   SI, R8
 	SHRQ   $0x04, R8
-	JZ     tail11
+	JZ     tail16
 	SHLQ   $0x06, R8
 
-loop11:
+loop16:
 	VMOVUPS (DX)(DI*1), Z1
 	VMULPS  Z1, Z1, Z1
 	VADDPS  Z1, Z0, Z0
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop11
+	JL      loop16
 
-tail11:
+tail16:
 	MOVQ      SI, R8
 	ANDQ      $0x0f, R8
-	JZ        done11
+	JZ        done16
 	MOVQ      $-1, R9
 	SHLXQ     R8, R9, R9
 	NOTQ      R9
@@ -5490,7 +13571,7 @@ tail11:
 	VMULPS    Z1, Z1, Z1
 	VADDPS    Z1, Z0, Z0
 
-done11:
+done16:
 	VEXTRACTF32X8 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y1
 	VEXTRACTF128  $0x01, Y1, X0
@@ -5511,10 +13592,10 @@ done11:
 	XORQ          DI, DI
 	MOVQ          SI, R8
 	SHRQ          $0x04, R8
-	JZ            tail12
+	JZ            tail17
 	SHLQ          $0x06, R8
 
-loop12:
+loop17:
 	VMOVUPS (CX)(DI*1), Z0
 	VMOVUPS (BX)(DI*1), Z3
 	VMULPS  Z3, Z0, Z0
@@ -5523,12 +13604,12 @@ loop12:
 	VADDPS  Z0, Z2, Z2
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop12
+	JL      loop17
 
-tail12:
+tail17:
 	MOVQ      SI, R8
 	ANDQ      $0x0f, R8
-	JZ        done12
+	JZ        done17
 	MOVQ      $-1, R9
 	SHLXQ     R8, R9, R9
 	NOTQ      R9
@@ -5540,7 +13621,7 @@ tail12:
 	VMULPS    Z3, Z0, Z0
 	VADDPS    Z0, Z2, Z2
 
-done12:
+done17:
 	VEXTRACTF32X8 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
 	VEXTRACTF128  $0x01, Y0, X2
@@ -5559,10 +13640,10 @@ done12:
 	XORQ          DI, DI
 	MOVQ          SI, R8
 	SHRQ          $0x04, R8
-	JZ            tail13
+	JZ            tail18
 	SHLQ          $0x06, R8
 
-loop13:
+loop18:
 	VMOVUPS (CX)(DI*1), Z2
 	VMOVUPS (BX)(DI*1), Z3
 	VMULPS  Z3, Z2, Z2
@@ -5575,11 +13656,11 @@ loop13:
 	VMOVUPS Z3, (AX)(DI*1)
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop13
+	JL      loop18
 
-tail13:
+tail18:
 	ANDQ      $0x0f, SI
-	JZ        done13
+	JZ        done18
 	MOVQ      $-1, R8
 	SHLXQ     SI, R8, R8
 	NOTQ      R8
@@ -5595,7 +13676,7 @@ tail13:
 	VADDPS    Z2, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(DI*1)
 
-done13:
+done18:
 	VZEROUPPER
 	RET
 
@@ -5610,10 +13691,10 @@ TEXT ·normGradW512(SB), NOSPLIT, $0-36
 	XORQ         SI, SI
 	MOVQ         BX, DI
 	SHRQ         $0x04, DI
-	JZ           tail14
+	JZ           tail19
 	SHLQ         $0x06, DI
 
-loop14:
+loop19:
 	VMOVUPS (CX)(SI*1), Z1
 	VMOVUPS (DX)(SI*1), Z2
 	VMULPS  Z2, Z1, Z1
@@ -5623,11 +13704,11 @@ loop14:
 	VMOVUPS Z1, (AX)(SI*1)
 	ADDQ    $0x40, SI
 	CMPQ    SI, DI
-	JL      loop14
+	JL      loop19
 
-tail14:
+tail19:
 	ANDQ      $0x0f, BX
-	JZ        done14
+	JZ        done19
 	MOVQ      $-1, DI
 	SHLXQ     BX, DI, DI
 	NOTQ      DI
@@ -5640,7 +13721,7 @@ tail14:
 	VADDPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (AX)(SI*1)
 
-done14:
+done19:
 	VZEROUPPER
 	RET
 
@@ -5655,10 +13736,10 @@ TEXT ·rotate512(SB), NOSPLIT, $0-32
 	XORQ DI, DI
 	MOVQ BX, R8
 	SHRQ $0x04, R8
-	JZ   tail15
+	JZ   tail20
 	SHLQ $0x06, R8
 
-loop15:
+loop20:
 	VMOVUPS (AX)(DI*1), Z0
 	VMOVUPS (SI)(DI*1), Z1
 	VMOVUPS (CX)(DI*1), Z2
@@ -5673,11 +13754,11 @@ loop15:
 	VMOVUPS Z1, (SI)(DI*1)
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop15
+	JL      loop20
 
-tail15:
+tail20:
 	ANDQ      $0x0f, BX
-	JZ        done15
+	JZ        done20
 	MOVQ      $-1, R8
 	SHLXQ     BX, R8, R8
 	NOTQ      R8
@@ -5695,7 +13776,7 @@ tail15:
 	VMOVUPS   Z4, K1, (AX)(DI*1)
 	VMOVUPS   Z1, K1, (SI)(DI*1)
 
-done15:
+done20:
 	VZEROUPPER
 	RET
 
@@ -5709,20 +13790,20 @@ TEXT ·logSum512(SB), NOSPLIT, $0-36
 	XORQ    DX, DX
 	MOVQ    CX, BX
 	SHRQ    $0x04, BX
-	JZ      tail16
+	JZ      tail21
 	SHLQ    $0x06, BX
 
-loop16:
+loop21:
 	VMOVUPS (AX)(DX*1), Z2
 	VMAXPS  Z1, Z2, Z1
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop16
+	JL      loop21
 
-tail16:
+tail21:
 	MOVQ    CX, BX
 	ANDQ    $0x0f, BX
-	JZ      done16
+	JZ      done21
 	MOVQ    $-1, SI
 	SHLXQ   BX, SI, SI
 	NOTQ    SI
@@ -5731,7 +13812,7 @@ tail16:
 	VMOVUPS (AX)(DX*1), K1, Z0
 	VMAXPS  Z1, Z0, Z1
 
-done16:
+done21:
 	VEXTRACTF32X8 $0x01, Z1, Y0
 	VMAXPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -5763,10 +13844,10 @@ done16:
 	XORQ          DX, DX
 	MOVQ          CX, BX
 	SHRQ          $0x04, BX
-	JZ            tail17
+	JZ            tail22
 	SHLQ          $0x06, BX
 
-loop17:
+loop22:
 	VMOVUPS  (AX)(DX*1), Z16
 	VDIVPS   Z0, Z16, Z16
 	VSUBPS   Z1, Z16, Z16
@@ -5798,11 +13879,11 @@ loop17:
 	VADDPS   Z16, Z4, Z4
 	ADDQ     $0x40, DX
 	CMPQ     DX, BX
-	JL       loop17
+	JL       loop22
 
-tail17:
+tail22:
 	ANDQ      $0x0f, CX
-	JZ        done17
+	JZ        done22
 	MOVQ      $-1, BX
 	SHLXQ     CX, BX, BX
 	NOTQ      BX
@@ -5839,7 +13920,7 @@ tail17:
 	VADDPS    Z2, Z3, Z3
 	VADDPS    Z16, Z4, Z4
 
-done17:
+done22:
 	VEXTRACTF32X8 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -5887,10 +13968,10 @@ TEXT ·logGrad512(SB), NOSPLIT, $0-40
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SHRQ         $0x04, BX
-	JZ           tail18
+	JZ           tail23
 	SHLQ         $0x06, BX
 
-loop18:
+loop23:
 	VMOVUPS  (AX)(DX*1), Z18
 	VDIVPS   Z0, Z18, Z18
 	VSUBPS   Z1, Z18, Z18
@@ -5925,11 +14006,11 @@ loop18:
 	VMOVUPS  Z21, (AX)(DX*1)
 	ADDQ     $0x40, DX
 	CMPQ     DX, BX
-	JL       loop18
+	JL       loop23
 
-tail18:
+tail23:
 	ANDQ      $0x0f, CX
-	JZ        done18
+	JZ        done23
 	MOVQ      $-1, BX
 	SHLXQ     CX, BX, BX
 	NOTQ      BX
@@ -5967,7 +14048,7 @@ tail18:
 	VMULPS    Z18, Z6, Z6
 	VMOVUPS   Z6, K1, (AX)(DX*1)
 
-done18:
+done23:
 	VZEROUPPER
 	RET
 
@@ -5991,10 +14072,10 @@ TEXT ·adamW512(SB), NOSPLIT, $0-48
 	XORQ         DI, DI
 	MOVQ         SI, R8
 	SHRQ         $0x04, R8
-	JZ           tail19
+	JZ           tail24
 	SHLQ         $0x06, R8
 
-loop19:
+loop24:
 	VMOVUPS (CX)(DI*1), Z8
 	VMULPS  Z0, Z8, Z8
 	VMOVUPS (DX)(DI*1), Z9
@@ -6019,11 +14100,11 @@ loop19:
 	VMOVUPS Z8, (AX)(DI*1)
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop19
+	JL      loop24
 
-tail19:
+tail24:
 	ANDQ      $0x0f, SI
-	JZ        done19
+	JZ        done24
 	MOVQ      $-1, R8
 	SHLXQ     SI, R8, R8
 	NOTQ      R8
@@ -6051,7 +14132,470 @@ tail19:
 	VSUBPS    Z0, Z2, Z2
 	VMOVUPS   Z2, K1, (AX)(DI*1)
 
-done19:
+done24:
+	VZEROUPPER
+	RET
+
+// func round256(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·round256(SB), NOSPLIT, $0-24
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPS Y0, Y0, Y0
+	XORQ   BX, BX
+	MOVQ   DX, SI
+	SHRQ   $0x04, SI
+	JZ     tail25
+	SHLQ   $0x06, SI
+
+loop25:
+	VMOVUPS   (CX)(BX*1), Y1
+	VPSRLD    $0x10, Y1, Y2
+	VPAND     constants<>+1088(SB), Y2, Y2
+	VPADDD    constants<>+1024(SB), Y2, Y2
+	VPADDD    Y1, Y2, Y2
+	VCMPPS    $0x03, Y1, Y1, Y3
+	VPOR      constants<>+960(SB), Y1, Y4
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VPAND     constants<>+896(SB), Y2, Y2
+	VPAND     constants<>+832(SB), Y1, Y3
+	VPCMPEQD  Y0, Y3, Y3
+	VPAND     constants<>+1152(SB), Y1, Y4
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VMOVUPS   Y2, (AX)(BX*1)
+	VMOVUPS   32(CX)(BX*1), Y1
+	VPSRLD    $0x10, Y1, Y2
+	VPAND     constants<>+1088(SB), Y2, Y2
+	VPADDD    constants<>+1024(SB), Y2, Y2
+	VPADDD    Y1, Y2, Y2
+	VCMPPS    $0x03, Y1, Y1, Y3
+	VPOR      constants<>+960(SB), Y1, Y4
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VPAND     constants<>+896(SB), Y2, Y2
+	VPAND     constants<>+832(SB), Y1, Y3
+	VPCMPEQD  Y0, Y3, Y3
+	VPAND     constants<>+1152(SB), Y1, Y4
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VMOVUPS   Y2, 32(AX)(BX*1)
+	ADDQ      $0x40, BX
+	CMPQ      BX, SI
+	JL        loop25
+
+tail25:
+	ANDQ       $0x0f, DX
+	JZ         done25
+	LEAQ       constants<>+1216(SB), SI
+	SHLQ       $0x02, DX
+	SUBQ       DX, SI
+	VMOVUPS    64(SI), Y1
+	VMASKMOVPS (CX)(BX*1), Y1, Y2
+	VPSRLD     $0x10, Y2, Y3
+	VPAND      constants<>+1088(SB), Y3, Y3
+	VPADDD     constants<>+1024(SB), Y3, Y3
+	VPADDD     Y2, Y3, Y3
+	VCMPPS     $0x03, Y2, Y2, Y4
+	VPOR       constants<>+960(SB), Y2, Y5
+	VBLENDVPS  Y4, Y5, Y3, Y3
+	VPAND      constants<>+896(SB), Y3, Y3
+	VPAND      constants<>+832(SB), Y2, Y4
+	VPCMPEQD   Y0, Y4, Y4
+	VPAND      constants<>+1152(SB), Y2, Y5
+	VBLENDVPS  Y4, Y5, Y3, Y3
+	VMASKMOVPS Y3, Y1, (AX)(BX*1)
+	VMOVUPS    96(SI), Y1
+	VMASKMOVPS 32(CX)(BX*1), Y1, Y2
+	VPSRLD     $0x10, Y2, Y3
+	VPAND      constants<>+1088(SB), Y3, Y3
+	VPADDD     constants<>+1024(SB), Y3, Y3
+	VPADDD     Y2, Y3, Y3
+	VCMPPS     $0x03, Y2, Y2, Y4
+	VPOR       constants<>+960(SB), Y2, Y5
+	VBLENDVPS  Y4, Y5, Y3, Y3
+	VPAND      constants<>+896(SB), Y3, Y3
+	VPAND      constants<>+832(SB), Y2, Y4
+	VPCMPEQD   Y0, Y4, Y4
+	VPAND      constants<>+1152(SB), Y2, Y5
+	VBLENDVPS  Y4, Y5, Y3, Y3
+	VMASKMOVPS Y3, Y1, 32(AX)(BX*1)
+
+done25:
+	VZEROUPPER
+	RET
+
+// func pairs256(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·pairs256(SB), NOSPLIT, $0-24
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPS Y0, Y0, Y0
+	XORQ   BX, BX
+	MOVQ   DX, SI
+	SHRQ   $0x04, SI
+	JZ     tail26
+	SHLQ   $0x06, SI
+
+loop26:
+	VMOVUPS   (CX)(BX*1), Y1
+	VPSRLD    $0x10, Y1, Y2
+	VPAND     constants<>+1088(SB), Y2, Y2
+	VPADDD    constants<>+1024(SB), Y2, Y2
+	VPADDD    Y1, Y2, Y2
+	VCMPPS    $0x03, Y1, Y1, Y3
+	VPOR      constants<>+960(SB), Y1, Y4
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VPAND     constants<>+896(SB), Y2, Y2
+	VPAND     constants<>+832(SB), Y1, Y3
+	VPCMPEQD  Y0, Y3, Y3
+	VPAND     constants<>+1152(SB), Y1, Y4
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VPSHUFD   $0xee, Y2, Y1
+	VPSRLD    $0x10, Y1, Y1
+	VPOR      Y1, Y2, Y2
+	VPERMQ    $0x08, Y2, Y2
+	VMOVDQU   X2, (AX)
+	ADDQ      $0x10, AX
+	VMOVUPS   32(CX)(BX*1), Y1
+	VPSRLD    $0x10, Y1, Y2
+	VPAND     constants<>+1088(SB), Y2, Y2
+	VPADDD    constants<>+1024(SB), Y2, Y2
+	VPADDD    Y1, Y2, Y2
+	VCMPPS    $0x03, Y1, Y1, Y3
+	VPOR      constants<>+960(SB), Y1, Y4
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VPAND     constants<>+896(SB), Y2, Y2
+	VPAND     constants<>+832(SB), Y1, Y3
+	VPCMPEQD  Y0, Y3, Y3
+	VPAND     constants<>+1152(SB), Y1, Y4
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VPSHUFD   $0xee, Y2, Y1
+	VPSRLD    $0x10, Y1, Y1
+	VPOR      Y1, Y2, Y2
+	VPERMQ    $0x08, Y2, Y2
+	VMOVDQU   X2, (AX)
+	ADDQ      $0x10, AX
+	ADDQ      $0x40, BX
+	CMPQ      BX, SI
+	JL        loop26
+
+tail26:
+	ANDQ       $0x0f, DX
+	JZ         done26
+	LEAQ       constants<>+1216(SB), SI
+	SHLQ       $0x02, DX
+	SUBQ       DX, SI
+	VMOVUPS    64(SI), Y1
+	VMASKMOVPS (CX)(BX*1), Y1, Y1
+	VPSRLD     $0x10, Y1, Y2
+	VPAND      constants<>+1088(SB), Y2, Y2
+	VPADDD     constants<>+1024(SB), Y2, Y2
+	VPADDD     Y1, Y2, Y2
+	VCMPPS     $0x03, Y1, Y1, Y3
+	VPOR       constants<>+960(SB), Y1, Y4
+	VBLENDVPS  Y3, Y4, Y2, Y2
+	VPAND      constants<>+896(SB), Y2, Y2
+	VPAND      constants<>+832(SB), Y1, Y3
+	VPCMPEQD   Y0, Y3, Y3
+	VPAND      constants<>+1152(SB), Y1, Y4
+	VBLENDVPS  Y3, Y4, Y2, Y2
+	VPSHUFD    $0xee, Y2, Y1
+	VPSRLD     $0x10, Y1, Y1
+	VPOR       Y1, Y2, Y2
+	VPERMQ     $0x08, Y2, Y2
+	VMOVDQU    X2, (AX)
+	ADDQ       $0x10, AX
+	VMOVUPS    96(SI), Y1
+	VMASKMOVPS 32(CX)(BX*1), Y1, Y1
+	VPSRLD     $0x10, Y1, Y2
+	VPAND      constants<>+1088(SB), Y2, Y2
+	VPADDD     constants<>+1024(SB), Y2, Y2
+	VPADDD     Y1, Y2, Y2
+	VCMPPS     $0x03, Y1, Y1, Y3
+	VPOR       constants<>+960(SB), Y1, Y4
+	VBLENDVPS  Y3, Y4, Y2, Y2
+	VPAND      constants<>+896(SB), Y2, Y2
+	VPAND      constants<>+832(SB), Y1, Y3
+	VPCMPEQD   Y0, Y3, Y3
+	VPAND      constants<>+1152(SB), Y1, Y4
+	VBLENDVPS  Y3, Y4, Y2, Y2
+	VPSHUFD    $0xee, Y2, Y0
+	VPSRLD     $0x10, Y0, Y0
+	VPOR       Y0, Y2, Y2
+	VPERMQ     $0x08, Y2, Y2
+	VMOVDQU    X2, (AX)
+	ADDQ       $0x10, AX
+
+done26:
+	VZEROUPPER
+	RET
+
+// func weave256(dst *float32, stride int, x *float32, ld int, n int)
+// Requires: AVX, AVX2
+TEXT ·weave256(SB), NOSPLIT, $0-40
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+16(FP), CX
+	MOVQ   ld+24(FP), DX
+	MOVQ   n+32(FP), BX
+	MOVQ   stride+8(FP), SI
+	ADDQ   AX, SI
+	LEAQ   (CX)(DX*1), DI
+	LEAQ   (CX)(DX*2), R8
+	LEAQ   (DI)(DX*2), DX
+	VXORPS Y0, Y0, Y0
+	XORQ   R9, R9
+	MOVQ   BX, R10
+	SHRQ   $0x04, R10
+	JZ     tail27
+	SHLQ   $0x06, R10
+
+loop27:
+	VMOVUPS   (CX)(R9*1), Y1
+	VPSRLD    $0x10, Y1, Y2
+	VPAND     constants<>+1088(SB), Y2, Y2
+	VPADDD    constants<>+1024(SB), Y2, Y2
+	VPADDD    Y1, Y2, Y2
+	VCMPPS    $0x03, Y1, Y1, Y3
+	VPOR      constants<>+960(SB), Y1, Y4
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VPAND     constants<>+896(SB), Y2, Y2
+	VPAND     constants<>+832(SB), Y1, Y3
+	VPCMPEQD  Y0, Y3, Y3
+	VPAND     constants<>+1152(SB), Y1, Y4
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VMOVUPS   (R8)(R9*1), Y1
+	VPSRLD    $0x10, Y1, Y3
+	VPAND     constants<>+1088(SB), Y3, Y3
+	VPADDD    constants<>+1024(SB), Y3, Y3
+	VPADDD    Y1, Y3, Y3
+	VCMPPS    $0x03, Y1, Y1, Y4
+	VPOR      constants<>+960(SB), Y1, Y5
+	VBLENDVPS Y4, Y5, Y3, Y3
+	VPAND     constants<>+896(SB), Y3, Y3
+	VPAND     constants<>+832(SB), Y1, Y4
+	VPCMPEQD  Y0, Y4, Y4
+	VPAND     constants<>+1152(SB), Y1, Y5
+	VBLENDVPS Y4, Y5, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVUPS   Y2, (AX)(R9*1)
+	VMOVUPS   (DI)(R9*1), Y1
+	VPSRLD    $0x10, Y1, Y2
+	VPAND     constants<>+1088(SB), Y2, Y2
+	VPADDD    constants<>+1024(SB), Y2, Y2
+	VPADDD    Y1, Y2, Y2
+	VCMPPS    $0x03, Y1, Y1, Y3
+	VPOR      constants<>+960(SB), Y1, Y4
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VPAND     constants<>+896(SB), Y2, Y2
+	VPAND     constants<>+832(SB), Y1, Y3
+	VPCMPEQD  Y0, Y3, Y3
+	VPAND     constants<>+1152(SB), Y1, Y4
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VMOVUPS   (DX)(R9*1), Y1
+	VPSRLD    $0x10, Y1, Y3
+	VPAND     constants<>+1088(SB), Y3, Y3
+	VPADDD    constants<>+1024(SB), Y3, Y3
+	VPADDD    Y1, Y3, Y3
+	VCMPPS    $0x03, Y1, Y1, Y4
+	VPOR      constants<>+960(SB), Y1, Y5
+	VBLENDVPS Y4, Y5, Y3, Y3
+	VPAND     constants<>+896(SB), Y3, Y3
+	VPAND     constants<>+832(SB), Y1, Y4
+	VPCMPEQD  Y0, Y4, Y4
+	VPAND     constants<>+1152(SB), Y1, Y5
+	VBLENDVPS Y4, Y5, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVUPS   Y2, (SI)(R9*1)
+	VMOVUPS   32(CX)(R9*1), Y1
+	VPSRLD    $0x10, Y1, Y2
+	VPAND     constants<>+1088(SB), Y2, Y2
+	VPADDD    constants<>+1024(SB), Y2, Y2
+	VPADDD    Y1, Y2, Y2
+	VCMPPS    $0x03, Y1, Y1, Y3
+	VPOR      constants<>+960(SB), Y1, Y4
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VPAND     constants<>+896(SB), Y2, Y2
+	VPAND     constants<>+832(SB), Y1, Y3
+	VPCMPEQD  Y0, Y3, Y3
+	VPAND     constants<>+1152(SB), Y1, Y4
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VMOVUPS   32(R8)(R9*1), Y1
+	VPSRLD    $0x10, Y1, Y3
+	VPAND     constants<>+1088(SB), Y3, Y3
+	VPADDD    constants<>+1024(SB), Y3, Y3
+	VPADDD    Y1, Y3, Y3
+	VCMPPS    $0x03, Y1, Y1, Y4
+	VPOR      constants<>+960(SB), Y1, Y5
+	VBLENDVPS Y4, Y5, Y3, Y3
+	VPAND     constants<>+896(SB), Y3, Y3
+	VPAND     constants<>+832(SB), Y1, Y4
+	VPCMPEQD  Y0, Y4, Y4
+	VPAND     constants<>+1152(SB), Y1, Y5
+	VBLENDVPS Y4, Y5, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVUPS   Y2, 32(AX)(R9*1)
+	VMOVUPS   32(DI)(R9*1), Y1
+	VPSRLD    $0x10, Y1, Y2
+	VPAND     constants<>+1088(SB), Y2, Y2
+	VPADDD    constants<>+1024(SB), Y2, Y2
+	VPADDD    Y1, Y2, Y2
+	VCMPPS    $0x03, Y1, Y1, Y3
+	VPOR      constants<>+960(SB), Y1, Y4
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VPAND     constants<>+896(SB), Y2, Y2
+	VPAND     constants<>+832(SB), Y1, Y3
+	VPCMPEQD  Y0, Y3, Y3
+	VPAND     constants<>+1152(SB), Y1, Y4
+	VBLENDVPS Y3, Y4, Y2, Y2
+	VMOVUPS   32(DX)(R9*1), Y1
+	VPSRLD    $0x10, Y1, Y3
+	VPAND     constants<>+1088(SB), Y3, Y3
+	VPADDD    constants<>+1024(SB), Y3, Y3
+	VPADDD    Y1, Y3, Y3
+	VCMPPS    $0x03, Y1, Y1, Y4
+	VPOR      constants<>+960(SB), Y1, Y5
+	VBLENDVPS Y4, Y5, Y3, Y3
+	VPAND     constants<>+896(SB), Y3, Y3
+	VPAND     constants<>+832(SB), Y1, Y4
+	VPCMPEQD  Y0, Y4, Y4
+	VPAND     constants<>+1152(SB), Y1, Y5
+	VBLENDVPS Y4, Y5, Y3, Y3
+	VPSRLD    $0x10, Y3, Y3
+	VPOR      Y3, Y2, Y2
+	VMOVUPS   Y2, 32(SI)(R9*1)
+	ADDQ      $0x40, R9
+	CMPQ      R9, R10
+	JL        loop27
+
+tail27:
+	ANDQ       $0x0f, BX
+	JZ         done27
+	LEAQ       constants<>+1216(SB), R10
+	SHLQ       $0x02, BX
+	SUBQ       BX, R10
+	VMOVUPS    64(R10), Y1
+	VMASKMOVPS (CX)(R9*1), Y1, Y2
+	VPSRLD     $0x10, Y2, Y3
+	VPAND      constants<>+1088(SB), Y3, Y3
+	VPADDD     constants<>+1024(SB), Y3, Y3
+	VPADDD     Y2, Y3, Y3
+	VCMPPS     $0x03, Y2, Y2, Y4
+	VPOR       constants<>+960(SB), Y2, Y5
+	VBLENDVPS  Y4, Y5, Y3, Y3
+	VPAND      constants<>+896(SB), Y3, Y3
+	VPAND      constants<>+832(SB), Y2, Y4
+	VPCMPEQD   Y0, Y4, Y4
+	VPAND      constants<>+1152(SB), Y2, Y5
+	VBLENDVPS  Y4, Y5, Y3, Y3
+	VMASKMOVPS (R8)(R9*1), Y1, Y2
+	VPSRLD     $0x10, Y2, Y4
+	VPAND      constants<>+1088(SB), Y4, Y4
+	VPADDD     constants<>+1024(SB), Y4, Y4
+	VPADDD     Y2, Y4, Y4
+	VCMPPS     $0x03, Y2, Y2, Y5
+	VPOR       constants<>+960(SB), Y2, Y6
+	VBLENDVPS  Y5, Y6, Y4, Y4
+	VPAND      constants<>+896(SB), Y4, Y4
+	VPAND      constants<>+832(SB), Y2, Y5
+	VPCMPEQD   Y0, Y5, Y5
+	VPAND      constants<>+1152(SB), Y2, Y6
+	VBLENDVPS  Y5, Y6, Y4, Y4
+	VPSRLD     $0x10, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VMASKMOVPS Y3, Y1, (AX)(R9*1)
+	VMASKMOVPS (DI)(R9*1), Y1, Y2
+	VPSRLD     $0x10, Y2, Y3
+	VPAND      constants<>+1088(SB), Y3, Y3
+	VPADDD     constants<>+1024(SB), Y3, Y3
+	VPADDD     Y2, Y3, Y3
+	VCMPPS     $0x03, Y2, Y2, Y4
+	VPOR       constants<>+960(SB), Y2, Y5
+	VBLENDVPS  Y4, Y5, Y3, Y3
+	VPAND      constants<>+896(SB), Y3, Y3
+	VPAND      constants<>+832(SB), Y2, Y4
+	VPCMPEQD   Y0, Y4, Y4
+	VPAND      constants<>+1152(SB), Y2, Y5
+	VBLENDVPS  Y4, Y5, Y3, Y3
+	VMASKMOVPS (DX)(R9*1), Y1, Y2
+	VPSRLD     $0x10, Y2, Y4
+	VPAND      constants<>+1088(SB), Y4, Y4
+	VPADDD     constants<>+1024(SB), Y4, Y4
+	VPADDD     Y2, Y4, Y4
+	VCMPPS     $0x03, Y2, Y2, Y5
+	VPOR       constants<>+960(SB), Y2, Y6
+	VBLENDVPS  Y5, Y6, Y4, Y4
+	VPAND      constants<>+896(SB), Y4, Y4
+	VPAND      constants<>+832(SB), Y2, Y5
+	VPCMPEQD   Y0, Y5, Y5
+	VPAND      constants<>+1152(SB), Y2, Y6
+	VBLENDVPS  Y5, Y6, Y4, Y4
+	VPSRLD     $0x10, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VMASKMOVPS Y3, Y1, (SI)(R9*1)
+	VMOVUPS    96(R10), Y1
+	VMASKMOVPS 32(CX)(R9*1), Y1, Y2
+	VPSRLD     $0x10, Y2, Y3
+	VPAND      constants<>+1088(SB), Y3, Y3
+	VPADDD     constants<>+1024(SB), Y3, Y3
+	VPADDD     Y2, Y3, Y3
+	VCMPPS     $0x03, Y2, Y2, Y4
+	VPOR       constants<>+960(SB), Y2, Y5
+	VBLENDVPS  Y4, Y5, Y3, Y3
+	VPAND      constants<>+896(SB), Y3, Y3
+	VPAND      constants<>+832(SB), Y2, Y4
+	VPCMPEQD   Y0, Y4, Y4
+	VPAND      constants<>+1152(SB), Y2, Y5
+	VBLENDVPS  Y4, Y5, Y3, Y3
+	VMASKMOVPS 32(R8)(R9*1), Y1, Y2
+	VPSRLD     $0x10, Y2, Y4
+	VPAND      constants<>+1088(SB), Y4, Y4
+	VPADDD     constants<>+1024(SB), Y4, Y4
+	VPADDD     Y2, Y4, Y4
+	VCMPPS     $0x03, Y2, Y2, Y5
+	VPOR       constants<>+960(SB), Y2, Y6
+	VBLENDVPS  Y5, Y6, Y4, Y4
+	VPAND      constants<>+896(SB), Y4, Y4
+	VPAND      constants<>+832(SB), Y2, Y5
+	VPCMPEQD   Y0, Y5, Y5
+	VPAND      constants<>+1152(SB), Y2, Y6
+	VBLENDVPS  Y5, Y6, Y4, Y4
+	VPSRLD     $0x10, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VMASKMOVPS Y3, Y1, 32(AX)(R9*1)
+	VMASKMOVPS 32(DI)(R9*1), Y1, Y2
+	VPSRLD     $0x10, Y2, Y3
+	VPAND      constants<>+1088(SB), Y3, Y3
+	VPADDD     constants<>+1024(SB), Y3, Y3
+	VPADDD     Y2, Y3, Y3
+	VCMPPS     $0x03, Y2, Y2, Y4
+	VPOR       constants<>+960(SB), Y2, Y5
+	VBLENDVPS  Y4, Y5, Y3, Y3
+	VPAND      constants<>+896(SB), Y3, Y3
+	VPAND      constants<>+832(SB), Y2, Y4
+	VPCMPEQD   Y0, Y4, Y4
+	VPAND      constants<>+1152(SB), Y2, Y5
+	VBLENDVPS  Y4, Y5, Y3, Y3
+	VMASKMOVPS 32(DX)(R9*1), Y1, Y2
+	VPSRLD     $0x10, Y2, Y4
+	VPAND      constants<>+1088(SB), Y4, Y4
+	VPADDD     constants<>+1024(SB), Y4, Y4
+	VPADDD     Y2, Y4, Y4
+	VCMPPS     $0x03, Y2, Y2, Y5
+	VPOR       constants<>+960(SB), Y2, Y6
+	VBLENDVPS  Y5, Y6, Y4, Y4
+	VPAND      constants<>+896(SB), Y4, Y4
+	VPAND      constants<>+832(SB), Y2, Y5
+	VPCMPEQD   Y0, Y5, Y5
+	VPAND      constants<>+1152(SB), Y2, Y6
+	VBLENDVPS  Y5, Y6, Y4, Y4
+	VPSRLD     $0x10, Y4, Y4
+	VPOR       Y4, Y3, Y3
+	VMASKMOVPS Y3, Y1, 32(SI)(R9*1)
+
+done27:
 	VZEROUPPER
 	RET
 
@@ -6066,23 +14610,23 @@ TEXT ·softmax256(SB), NOSPLIT, $0-28
 	XORQ    DX, DX
 	MOVQ    CX, BX
 	SHRQ    $0x04, BX
-	JZ      tail20
+	JZ      tail28
 	SHLQ    $0x06, BX
 
-loop20:
+loop28:
 	VMOVUPS (AX)(DX*1), Y3
 	VMAXPS  Y1, Y3, Y1
 	VMOVUPS 32(AX)(DX*1), Y3
 	VMAXPS  Y2, Y3, Y2
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop20
+	JL      loop28
 
-tail20:
+tail28:
 	MOVQ       CX, BX
 	ANDQ       $0x0f, BX
-	JZ         done20
-	LEAQ       constants<>+896(SB), SI
+	JZ         done28
+	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, BX
 	SUBQ       BX, SI
 	VMOVUPS    64(SI), Y3
@@ -6094,7 +14638,7 @@ tail20:
 	VBLENDVPS  Y3, Y6, Y0, Y6
 	VMAXPS     Y2, Y6, Y2
 
-done20:
+done28:
 	VMAXPS       Y2, Y1, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VMAXPS       X1, X0, X1
@@ -6113,10 +14657,10 @@ done20:
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SHRQ         $0x04, BX
-	JZ           tail21
+	JZ           tail29
 	SHLQ         $0x06, BX
 
-loop21:
+loop29:
 	VMOVUPS (AX)(DX*1), Y3
 	VMULPS  Y0, Y3, Y3
 	VSUBPS  Y1, Y3, Y3
@@ -6177,12 +14721,12 @@ loop21:
 	VMOVUPS Y8, 32(AX)(DX*1)
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop21
+	JL      loop29
 
-tail21:
+tail29:
 	ANDQ       $0x0f, CX
-	JZ         done21
-	LEAQ       constants<>+896(SB), BX
+	JZ         done29
+	LEAQ       constants<>+1216(SB), BX
 	SHLQ       $0x02, CX
 	SUBQ       CX, BX
 	VMOVUPS    64(BX), Y3
@@ -6248,7 +14792,7 @@ tail21:
 	VADDPS     Y6, Y5, Y5
 	VMASKMOVPS Y6, Y3, 32(AX)(DX*1)
 
-done21:
+done29:
 	VADDPS       Y5, Y4, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X1
@@ -6270,10 +14814,10 @@ TEXT ·scale256(SB), NOSPLIT, $0-20
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SHRQ         $0x04, BX
-	JZ           tail22
+	JZ           tail30
 	SHLQ         $0x06, BX
 
-loop22:
+loop30:
 	VMOVUPS (AX)(DX*1), Y2
 	VMULPS  Y0, Y2, Y2
 	VADDPS  Y1, Y2, Y2
@@ -6284,12 +14828,12 @@ loop22:
 	VMOVUPS Y2, 32(AX)(DX*1)
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop22
+	JL      loop30
 
-tail22:
+tail30:
 	ANDQ       $0x0f, CX
-	JZ         done22
-	LEAQ       constants<>+896(SB), BX
+	JZ         done30
+	LEAQ       constants<>+1216(SB), BX
 	SHLQ       $0x02, CX
 	SUBQ       CX, BX
 	VMOVUPS    64(BX), Y2
@@ -6303,7 +14847,7 @@ tail22:
 	VADDPS     Y1, Y3, Y3
 	VMASKMOVPS Y3, Y2, 32(AX)(DX*1)
 
-done22:
+done30:
 	VZEROUPPER
 	RET
 
@@ -6318,10 +14862,10 @@ TEXT ·dot256(SB), NOSPLIT, $0-28
 	XORQ   BX, BX
 	MOVQ   DX, SI
 	SHRQ   $0x04, SI
-	JZ     tail23
+	JZ     tail31
 	SHLQ   $0x06, SI
 
-loop23:
+loop31:
 	VMOVUPS (AX)(BX*1), Y2
 	VMOVUPS (CX)(BX*1), Y3
 	VMULPS  Y3, Y2, Y2
@@ -6332,12 +14876,12 @@ loop23:
 	VADDPS  Y2, Y1, Y1
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
-	JL      loop23
+	JL      loop31
 
-tail23:
+tail31:
 	ANDQ       $0x0f, DX
-	JZ         done23
-	LEAQ       constants<>+896(SB), SI
+	JZ         done31
+	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, DX
 	SUBQ       DX, SI
 	VMOVUPS    64(SI), Y2
@@ -6351,7 +14895,7 @@ tail23:
 	VMULPS     Y2, Y3, Y3
 	VADDPS     Y3, Y1, Y1
 
-done23:
+done31:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X1
@@ -6374,10 +14918,10 @@ TEXT ·dscore256(SB), NOSPLIT, $0-32
 	XORQ         BX, BX
 	MOVQ         DX, SI
 	SHRQ         $0x04, SI
-	JZ           tail24
+	JZ           tail32
 	SHLQ         $0x06, SI
 
-loop24:
+loop32:
 	VMOVUPS (AX)(BX*1), Y2
 	VSUBPS  Y0, Y2, Y2
 	VMOVUPS (CX)(BX*1), Y3
@@ -6392,12 +14936,12 @@ loop24:
 	VMOVUPS Y2, 32(AX)(BX*1)
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
-	JL      loop24
+	JL      loop32
 
-tail24:
+tail32:
 	ANDQ       $0x0f, DX
-	JZ         done24
-	LEAQ       constants<>+896(SB), SI
+	JZ         done32
+	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, DX
 	SUBQ       DX, SI
 	VMOVUPS    64(SI), Y2
@@ -6415,7 +14959,7 @@ tail24:
 	VMULPS     Y1, Y3, Y3
 	VMASKMOVPS Y3, Y2, 32(AX)(BX*1)
 
-done24:
+done32:
 	VZEROUPPER
 	RET
 
@@ -6428,10 +14972,10 @@ TEXT ·add256(SB), NOSPLIT, $0-24
 	XORQ BX, BX
 	MOVQ DX, SI
 	SHRQ $0x04, SI
-	JZ   tail25
+	JZ   tail33
 	SHLQ $0x06, SI
 
-loop25:
+loop33:
 	VMOVUPS (AX)(BX*1), Y0
 	VMOVUPS (CX)(BX*1), Y1
 	VADDPS  Y1, Y0, Y0
@@ -6442,12 +14986,12 @@ loop25:
 	VMOVUPS Y0, 32(AX)(BX*1)
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
-	JL      loop25
+	JL      loop33
 
-tail25:
+tail33:
 	ANDQ       $0x0f, DX
-	JZ         done25
-	LEAQ       constants<>+896(SB), SI
+	JZ         done33
+	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, DX
 	SUBQ       DX, SI
 	VMOVUPS    64(SI), Y0
@@ -6461,7 +15005,7 @@ tail25:
 	VADDPS     Y2, Y1, Y1
 	VMASKMOVPS Y1, Y0, 32(AX)(BX*1)
 
-done25:
+done33:
 	VZEROUPPER
 	RET
 
@@ -6476,12 +15020,12 @@ TEXT ·swiGLU256(SB), NOSPLIT, $0-32
 	XORQ    SI, SI
 	MOVQ    BX, DI
 	SHRQ    $0x04, DI
-	JZ      tail26
+	JZ      tail34
 	SHLQ    $0x06, DI
 
-loop26:
+loop34:
 	VMOVUPS (CX)(SI*1), Y1
-	VXORPS  constants<>+832(SB), Y1, Y2
+	VXORPS  constants<>+1152(SB), Y1, Y2
 	VCMPPS  $0x15, constants<>+0(SB), Y2, Y3
 	VMINPS  Y2, Y0, Y2
 	VMULPS  constants<>+128(SB), Y2, Y4
@@ -6512,7 +15056,7 @@ loop26:
 	VMULPS  Y2, Y1, Y1
 	VMOVUPS Y1, (AX)(SI*1)
 	VMOVUPS 32(CX)(SI*1), Y1
-	VXORPS  constants<>+832(SB), Y1, Y2
+	VXORPS  constants<>+1152(SB), Y1, Y2
 	VCMPPS  $0x15, constants<>+0(SB), Y2, Y3
 	VMINPS  Y2, Y0, Y2
 	VMULPS  constants<>+128(SB), Y2, Y4
@@ -6544,17 +15088,17 @@ loop26:
 	VMOVUPS Y1, 32(AX)(SI*1)
 	ADDQ    $0x40, SI
 	CMPQ    SI, DI
-	JL      loop26
+	JL      loop34
 
-tail26:
+tail34:
 	ANDQ       $0x0f, BX
-	JZ         done26
-	LEAQ       constants<>+896(SB), DI
+	JZ         done34
+	LEAQ       constants<>+1216(SB), DI
 	SHLQ       $0x02, BX
 	SUBQ       BX, DI
 	VMOVUPS    64(DI), Y1
 	VMASKMOVPS (CX)(SI*1), Y1, Y2
-	VXORPS     constants<>+832(SB), Y2, Y3
+	VXORPS     constants<>+1152(SB), Y2, Y3
 	VCMPPS     $0x15, constants<>+0(SB), Y3, Y4
 	VMINPS     Y3, Y0, Y3
 	VMULPS     constants<>+128(SB), Y3, Y5
@@ -6586,7 +15130,7 @@ tail26:
 	VMASKMOVPS Y2, Y1, (AX)(SI*1)
 	VMOVUPS    96(DI), Y1
 	VMASKMOVPS 32(CX)(SI*1), Y1, Y2
-	VXORPS     constants<>+832(SB), Y2, Y3
+	VXORPS     constants<>+1152(SB), Y2, Y3
 	VCMPPS     $0x15, constants<>+0(SB), Y3, Y4
 	VMINPS     Y3, Y0, Y0
 	VMULPS     constants<>+128(SB), Y0, Y3
@@ -6617,7 +15161,7 @@ tail26:
 	VMULPS     Y0, Y2, Y2
 	VMASKMOVPS Y2, Y1, 32(AX)(SI*1)
 
-done26:
+done34:
 	VZEROUPPER
 	RET
 
@@ -6635,12 +15179,12 @@ TEXT ·swiGLUGrad256(SB), NOSPLIT, $0-48
 	XORQ    R8, R8
 	MOVQ    DI, R9
 	SHRQ    $0x04, R9
-	JZ      tail27
+	JZ      tail35
 	SHLQ    $0x06, R9
 
-loop27:
+loop35:
 	VMOVUPS (BX)(R8*1), Y2
-	VXORPS  constants<>+832(SB), Y2, Y3
+	VXORPS  constants<>+1152(SB), Y2, Y3
 	VCMPPS  $0x15, constants<>+0(SB), Y3, Y4
 	VMINPS  Y3, Y0, Y3
 	VMULPS  constants<>+128(SB), Y3, Y5
@@ -6680,7 +15224,7 @@ loop27:
 	VMOVUPS Y5, (CX)(R8*1)
 	VMOVUPS Y6, (AX)(R8*1)
 	VMOVUPS 32(BX)(R8*1), Y2
-	VXORPS  constants<>+832(SB), Y2, Y3
+	VXORPS  constants<>+1152(SB), Y2, Y3
 	VCMPPS  $0x15, constants<>+0(SB), Y3, Y4
 	VMINPS  Y3, Y0, Y3
 	VMULPS  constants<>+128(SB), Y3, Y5
@@ -6721,17 +15265,17 @@ loop27:
 	VMOVUPS Y6, 32(AX)(R8*1)
 	ADDQ    $0x40, R8
 	CMPQ    R8, R9
-	JL      loop27
+	JL      loop35
 
-tail27:
+tail35:
 	ANDQ       $0x0f, DI
-	JZ         done27
-	LEAQ       constants<>+896(SB), R9
+	JZ         done35
+	LEAQ       constants<>+1216(SB), R9
 	SHLQ       $0x02, DI
 	SUBQ       DI, R9
 	VMOVUPS    64(R9), Y2
 	VMASKMOVPS (BX)(R8*1), Y2, Y3
-	VXORPS     constants<>+832(SB), Y3, Y4
+	VXORPS     constants<>+1152(SB), Y3, Y4
 	VCMPPS     $0x15, constants<>+0(SB), Y4, Y5
 	VMINPS     Y4, Y0, Y4
 	VMULPS     constants<>+128(SB), Y4, Y6
@@ -6772,7 +15316,7 @@ tail27:
 	VMASKMOVPS Y7, Y2, (AX)(R8*1)
 	VMOVUPS    96(R9), Y2
 	VMASKMOVPS 32(BX)(R8*1), Y2, Y3
-	VXORPS     constants<>+832(SB), Y3, Y4
+	VXORPS     constants<>+1152(SB), Y3, Y4
 	VCMPPS     $0x15, constants<>+0(SB), Y4, Y5
 	VMINPS     Y4, Y0, Y0
 	VMULPS     constants<>+128(SB), Y0, Y4
@@ -6812,7 +15356,7 @@ tail27:
 	VMASKMOVPS Y5, Y2, 32(CX)(R8*1)
 	VMASKMOVPS Y6, Y2, 32(AX)(R8*1)
 
-done27:
+done35:
 	VZEROUPPER
 	RET
 
@@ -6828,10 +15372,10 @@ TEXT ·norm256(SB), NOSPLIT, $0-44
 	XORQ   SI, SI
 	MOVQ   BX, DI
 	SHRQ   $0x04, DI
-	JZ     tail28
+	JZ     tail36
 	SHLQ   $0x06, DI
 
-loop28:
+loop36:
 	VMOVUPS (CX)(SI*1), Y2
 	VMULPS  Y2, Y2, Y2
 	VADDPS  Y2, Y0, Y0
@@ -6840,13 +15384,13 @@ loop28:
 	VADDPS  Y2, Y1, Y1
 	ADDQ    $0x40, SI
 	CMPQ    SI, DI
-	JL      loop28
+	JL      loop36
 
-tail28:
+tail36:
 	MOVQ       BX, DI
 	ANDQ       $0x0f, DI
-	JZ         done28
-	LEAQ       constants<>+896(SB), R8
+	JZ         done36
+	LEAQ       constants<>+1216(SB), R8
 	SHLQ       $0x02, DI
 	SUBQ       DI, R8
 	VMOVUPS    64(R8), Y2
@@ -6858,7 +15402,7 @@ tail28:
 	VMULPS     Y2, Y2, Y2
 	VADDPS     Y2, Y1, Y1
 
-done28:
+done36:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X1
@@ -6878,10 +15422,10 @@ done28:
 	XORQ         SI, SI
 	MOVQ         BX, DI
 	SHRQ         $0x04, DI
-	JZ           tail29
+	JZ           tail37
 	SHLQ         $0x06, DI
 
-loop29:
+loop37:
 	VMOVUPS (CX)(SI*1), Y1
 	VMULPS  Y0, Y1, Y1
 	VMOVUPS (DX)(SI*1), Y2
@@ -6894,12 +15438,12 @@ loop29:
 	VMOVUPS Y1, 32(AX)(SI*1)
 	ADDQ    $0x40, SI
 	CMPQ    SI, DI
-	JL      loop29
+	JL      loop37
 
-tail29:
+tail37:
 	ANDQ       $0x0f, BX
-	JZ         done29
-	LEAQ       constants<>+896(SB), DI
+	JZ         done37
+	LEAQ       constants<>+1216(SB), DI
 	SHLQ       $0x02, BX
 	SUBQ       BX, DI
 	VMOVUPS    64(DI), Y1
@@ -6915,7 +15459,7 @@ tail29:
 	VMULPS     Y0, Y2, Y2
 	VMASKMOVPS Y2, Y1, 32(AX)(SI*1)
 
-done29:
+done37:
 	VZEROUPPER
 	RET
 
@@ -6932,10 +15476,10 @@ TEXT ·normGrad256(SB), NOSPLIT, $0-52
 	XORQ   DI, DI
 	MOVQ   SI, R8
 	SHRQ   $0x04, R8
-	JZ     tail30
+	JZ     tail38
 	SHLQ   $0x06, R8
 
-loop30:
+loop38:
 	VMOVUPS (DX)(DI*1), Y2
 	VMULPS  Y2, Y2, Y2
 	VADDPS  Y2, Y0, Y0
@@ -6944,13 +15488,13 @@ loop30:
 	VADDPS  Y2, Y1, Y1
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop30
+	JL      loop38
 
-tail30:
+tail38:
 	MOVQ       SI, R8
 	ANDQ       $0x0f, R8
-	JZ         done30
-	LEAQ       constants<>+896(SB), R9
+	JZ         done38
+	LEAQ       constants<>+1216(SB), R9
 	SHLQ       $0x02, R8
 	SUBQ       R8, R9
 	VMOVUPS    64(R9), Y2
@@ -6962,7 +15506,7 @@ tail30:
 	VMULPS     Y2, Y2, Y2
 	VADDPS     Y2, Y1, Y1
 
-done30:
+done38:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X1
@@ -6983,10 +15527,10 @@ done30:
 	XORQ         DI, DI
 	MOVQ         SI, R8
 	SHRQ         $0x04, R8
-	JZ           tail31
+	JZ           tail39
 	SHLQ         $0x06, R8
 
-loop31:
+loop39:
 	VMOVUPS (CX)(DI*1), Y1
 	VMOVUPS (BX)(DI*1), Y2
 	VMULPS  Y2, Y1, Y1
@@ -7001,13 +15545,13 @@ loop31:
 	VADDPS  Y1, Y4, Y4
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop31
+	JL      loop39
 
-tail31:
+tail39:
 	MOVQ       SI, R8
 	ANDQ       $0x0f, R8
-	JZ         done31
-	LEAQ       constants<>+896(SB), R9
+	JZ         done39
+	LEAQ       constants<>+1216(SB), R9
 	SHLQ       $0x02, R8
 	SUBQ       R8, R9
 	VMOVUPS    64(R9), Y1
@@ -7025,7 +15569,7 @@ tail31:
 	VMULPS     Y1, Y2, Y2
 	VADDPS     Y2, Y4, Y4
 
-done31:
+done39:
 	VADDPS       Y4, Y3, Y1
 	VEXTRACTF128 $0x01, Y1, X2
 	VADDPS       X2, X1, X2
@@ -7043,10 +15587,10 @@ done31:
 	XORQ         DI, DI
 	MOVQ         SI, R8
 	SHRQ         $0x04, R8
-	JZ           tail32
+	JZ           tail40
 	SHLQ         $0x06, R8
 
-loop32:
+loop40:
 	VMOVUPS (CX)(DI*1), Y2
 	VMOVUPS (BX)(DI*1), Y3
 	VMULPS  Y3, Y2, Y2
@@ -7069,12 +15613,12 @@ loop32:
 	VMOVUPS Y3, 32(AX)(DI*1)
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop32
+	JL      loop40
 
-tail32:
+tail40:
 	ANDQ       $0x0f, SI
-	JZ         done32
-	LEAQ       constants<>+896(SB), R8
+	JZ         done40
+	LEAQ       constants<>+1216(SB), R8
 	SHLQ       $0x02, SI
 	SUBQ       SI, R8
 	VMOVUPS    64(R8), Y2
@@ -7100,7 +15644,7 @@ tail32:
 	VADDPS     Y3, Y0, Y0
 	VMASKMOVPS Y0, Y2, 32(AX)(DI*1)
 
-done32:
+done40:
 	VZEROUPPER
 	RET
 
@@ -7115,10 +15659,10 @@ TEXT ·normGradW256(SB), NOSPLIT, $0-36
 	XORQ         SI, SI
 	MOVQ         BX, DI
 	SHRQ         $0x04, DI
-	JZ           tail33
+	JZ           tail41
 	SHLQ         $0x06, DI
 
-loop33:
+loop41:
 	VMOVUPS (CX)(SI*1), Y1
 	VMOVUPS (DX)(SI*1), Y2
 	VMULPS  Y2, Y1, Y1
@@ -7135,12 +15679,12 @@ loop33:
 	VMOVUPS Y1, 32(AX)(SI*1)
 	ADDQ    $0x40, SI
 	CMPQ    SI, DI
-	JL      loop33
+	JL      loop41
 
-tail33:
+tail41:
 	ANDQ       $0x0f, BX
-	JZ         done33
-	LEAQ       constants<>+896(SB), DI
+	JZ         done41
+	LEAQ       constants<>+1216(SB), DI
 	SHLQ       $0x02, BX
 	SUBQ       BX, DI
 	VMOVUPS    64(DI), Y1
@@ -7160,7 +15704,7 @@ tail33:
 	VADDPS     Y0, Y2, Y2
 	VMASKMOVPS Y2, Y1, 32(AX)(SI*1)
 
-done33:
+done41:
 	VZEROUPPER
 	RET
 
@@ -7175,10 +15719,10 @@ TEXT ·rotate256(SB), NOSPLIT, $0-32
 	XORQ DI, DI
 	MOVQ BX, R8
 	SHRQ $0x04, R8
-	JZ   tail34
+	JZ   tail42
 	SHLQ $0x06, R8
 
-loop34:
+loop42:
 	VMOVUPS (AX)(DI*1), Y0
 	VMOVUPS (SI)(DI*1), Y1
 	VMOVUPS (CX)(DI*1), Y2
@@ -7205,12 +15749,12 @@ loop34:
 	VMOVUPS Y1, 32(SI)(DI*1)
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop34
+	JL      loop42
 
-tail34:
+tail42:
 	ANDQ       $0x0f, BX
-	JZ         done34
-	LEAQ       constants<>+896(SB), R8
+	JZ         done42
+	LEAQ       constants<>+1216(SB), R8
 	SHLQ       $0x02, BX
 	SUBQ       BX, R8
 	VMOVUPS    64(R8), Y0
@@ -7240,7 +15784,7 @@ tail34:
 	VMASKMOVPS Y5, Y0, 32(AX)(DI*1)
 	VMASKMOVPS Y2, Y0, 32(SI)(DI*1)
 
-done34:
+done42:
 	VZEROUPPER
 	RET
 
@@ -7255,23 +15799,23 @@ TEXT ·logSum256(SB), NOSPLIT, $0-36
 	XORQ    DX, DX
 	MOVQ    CX, BX
 	SHRQ    $0x04, BX
-	JZ      tail35
+	JZ      tail43
 	SHLQ    $0x06, BX
 
-loop35:
+loop43:
 	VMOVUPS (AX)(DX*1), Y3
 	VMAXPS  Y1, Y3, Y1
 	VMOVUPS 32(AX)(DX*1), Y3
 	VMAXPS  Y2, Y3, Y2
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop35
+	JL      loop43
 
-tail35:
+tail43:
 	MOVQ       CX, BX
 	ANDQ       $0x0f, BX
-	JZ         done35
-	LEAQ       constants<>+896(SB), SI
+	JZ         done43
+	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, BX
 	SUBQ       BX, SI
 	VMOVUPS    64(SI), Y3
@@ -7283,7 +15827,7 @@ tail35:
 	VBLENDVPS  Y3, Y8, Y0, Y8
 	VMAXPS     Y2, Y8, Y2
 
-done35:
+done43:
 	VMAXPS       Y2, Y1, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VMAXPS       X1, X0, X1
@@ -7305,10 +15849,10 @@ done35:
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SHRQ         $0x04, BX
-	JZ           tail36
+	JZ           tail44
 	SHLQ         $0x06, BX
 
-loop36:
+loop44:
 	VMOVUPS (AX)(DX*1), Y3
 	VDIVPS  Y0, Y3, Y3
 	VSUBPS  Y1, Y3, Y3
@@ -7371,12 +15915,12 @@ loop36:
 	VADDPS  Y3, Y7, Y7
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop36
+	JL      loop44
 
-tail36:
+tail44:
 	ANDQ       $0x0f, CX
-	JZ         done36
-	LEAQ       constants<>+896(SB), BX
+	JZ         done44
+	LEAQ       constants<>+1216(SB), BX
 	SHLQ       $0x02, CX
 	SUBQ       CX, BX
 	VMOVUPS    64(BX), Y3
@@ -7446,7 +15990,7 @@ tail36:
 	VADDPS     Y9, Y5, Y5
 	VADDPS     Y8, Y7, Y7
 
-done36:
+done44:
 	VADDPS       Y5, Y4, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X1
@@ -7481,10 +16025,10 @@ TEXT ·logGrad256(SB), NOSPLIT, $0-40
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SHRQ         $0x04, BX
-	JZ           tail37
+	JZ           tail45
 	SHLQ         $0x06, BX
 
-loop37:
+loop45:
 	VMOVUPS (AX)(DX*1), Y7
 	VDIVPS  Y0, Y7, Y7
 	VSUBPS  Y1, Y7, Y7
@@ -7553,12 +16097,12 @@ loop37:
 	VMOVUPS Y11, 32(AX)(DX*1)
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop37
+	JL      loop45
 
-tail37:
+tail45:
 	ANDQ       $0x0f, CX
-	JZ         done37
-	LEAQ       constants<>+896(SB), BX
+	JZ         done45
+	LEAQ       constants<>+1216(SB), BX
 	SHLQ       $0x02, CX
 	SUBQ       CX, BX
 	VMOVUPS    64(BX), Y7
@@ -7630,7 +16174,7 @@ tail37:
 	VMULPS     Y8, Y9, Y9
 	VMASKMOVPS Y9, Y7, 32(AX)(DX*1)
 
-done37:
+done45:
 	VZEROUPPER
 	RET
 
@@ -7654,10 +16198,10 @@ TEXT ·adamW256(SB), NOSPLIT, $0-48
 	XORQ         DI, DI
 	MOVQ         SI, R8
 	SHRQ         $0x04, R8
-	JZ           tail38
+	JZ           tail46
 	SHLQ         $0x06, R8
 
-loop38:
+loop46:
 	VMOVUPS (CX)(DI*1), Y8
 	VMULPS  Y0, Y8, Y8
 	VMOVUPS (DX)(DI*1), Y9
@@ -7704,12 +16248,12 @@ loop38:
 	VMOVUPS Y8, 32(AX)(DI*1)
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop38
+	JL      loop46
 
-tail38:
+tail46:
 	ANDQ       $0x0f, SI
-	JZ         done38
-	LEAQ       constants<>+896(SB), R8
+	JZ         done46
+	LEAQ       constants<>+1216(SB), R8
 	SHLQ       $0x02, SI
 	SUBQ       SI, R8
 	VMOVUPS    64(R8), Y8
@@ -7759,6 +16303,6 @@ tail38:
 	VSUBPS     Y0, Y2, Y2
 	VMASKMOVPS Y2, Y8, 32(AX)(DI*1)
 
-done38:
+done46:
 	VZEROUPPER
 	RET

@@ -38,7 +38,7 @@ func TestAttendIsAttention(t *testing.T) {
 			g := rapid.IntRange(1, 3).Draw(rt, "key heads")
 			h := g * rapid.IntRange(1, 3).Draw(rt, "group")
 			c := rapid.IntRange(1, 20).Draw(rt, "head size")
-			lens := rapid.SliceOfN(rapid.IntRange(1, 130), 1, 3).Draw(rt, "lengths")
+			lens := rapid.SliceOfN(rapid.IntRange(1, 110), 1, 3).Draw(rt, "lengths")
 			layers := rapid.IntRange(1, 2).Draw(rt, "layers")
 			seq := spans(lens)
 			n := seq[len(seq)-1].Hi
@@ -98,8 +98,7 @@ func TestAttendIsAttention(t *testing.T) {
 				}
 				if r.IntN(4) == 0 { // go on in a copy
 					i := which[0]
-					twin := b.NewCache(layers, g, c, lens[i]+r.IntN(40))
-					b.CopyCache(twin, caches[i])
+					twin := b.ShareCache(caches[i], lens[i]+r.IntN(40))
 					require.Equal(rt, caches[i].Len(), twin.Len())
 					b.FreeCache(caches[i])
 					caches[i] = twin
@@ -112,6 +111,118 @@ func TestAttendIsAttention(t *testing.T) {
 				b.FreeCache(caches[i])
 			}
 		})
+	})
+}
+
+// TestShareCache: sequences that begin with the same prompt, refer to its cache,
+// outlive it and grow by turns get the bits of packed attention, whoever decodes
+// beside them; and all memory comes back.
+func TestShareCache(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *cpu) {
+		rapid.Check(t, func(rt *rapid.T) {
+			g := rapid.IntRange(1, 2).Draw(rt, "key heads")
+			h := g * rapid.IntRange(1, 2).Draw(rt, "group")
+			c := rapid.IntRange(1, 8).Draw(rt, "head size")
+			prompt := rapid.IntRange(1, 70).Draw(rt, "prompt")
+			more := rapid.IntRange(1, 6).Draw(rt, "response")
+			r := newNoise(rapid.Uint64().Draw(rt, "seed"))
+			n, width := prompt+more, (h+2*g)*c
+			first := r.floats(prompt * width)
+			var all [][]float32 // of each sequence: rows of q, k and v
+			sequences := 1 + r.IntN(4)
+			if r.IntN(30) == 0 {
+				sequences += queryBlock // more than are worked on together
+			}
+			for range sequences {
+				all = append(all, append(slices.Clone(first), r.floats(more*width)...))
+			}
+			part := func(x []float32, row, rows, at, size int) (y []float32) {
+				for i := row; i < row+rows; i++ {
+					y = append(y, x[i*width+at:][:size]...)
+				}
+				return y
+			}
+			step := func(caches []Cache, row, rows int) []float32 {
+				var q, k, v []float32
+				var seq []Span
+				for i := range caches {
+					seq = append(seq, Span{i * rows, (i + 1) * rows})
+					q = append(q, part(all[i], row, rows, 0, h*c)...)
+					k = append(k, part(all[i], row, rows, h*c, g*c)...)
+					v = append(v, part(all[i], row, rows, (h+g)*c, g*c)...)
+				}
+				bq, bk, bv, bo := b.buf(q), b.buf(k), b.buf(v), b.New(len(q))
+				if caches[0] == nil {
+					b.Attention(bo, bq, bk, bv, seq, h, g, c)
+				} else {
+					b.CacheWrite(caches, 0, bk, bv, seq, g, c)
+					b.Attend(bo, bq, caches, 0, seq, h, g, c)
+				}
+				o := b.floats(bo)
+				for _, x := range [...]Buf{bq, bk, bv, bo} {
+					b.Free(x)
+				}
+				return o
+			}
+			want := step(make([]Cache, len(all)), 0, n)
+			src := b.NewCache(1, g, c, prompt)
+			step([]Cache{src}, 0, prompt)
+			held := b.CachesHeld()
+			require.Equal(rt, b.CacheBytes(1, g, c, prompt), held)
+			caches := make([]Cache, len(all))
+			for i := range caches {
+				caches[i] = b.ShareCache(src, prompt+1+r.IntN(3))
+				held += b.CacheBytes(1, g, c, caches[i].Cap()-prompt/32*32)
+			}
+			require.Equal(rt, held, b.CachesHeld())
+			b.FreeCache(src)
+			for row := prompt; row < n; row++ {
+				for i, k := range caches {
+					if k.Cap() == row {
+						caches[i] = b.ShareCache(k, row+1+r.IntN(3))
+						b.FreeCache(k)
+					}
+				}
+				got := step(caches, row, 1)
+				for i := range caches {
+					sameBits(t, want[(i*n+row)*h*c:][:h*c], got[i*h*c:][:h*c], "sequence", i, "row", row)
+				}
+			}
+			for _, k := range caches {
+				b.FreeCache(k)
+			}
+			require.Zero(rt, b.CachesHeld())
+		})
+	})
+}
+
+// TestAttentionGradApart: the gradient of attention of a sequence does not depend
+// on its neighbours, nor on tiers and threads where it is cut into items.
+func TestAttentionGradApart(t *testing.T) {
+	const h, g, c = 2, 1, 3
+	seq := spans([]int{33, 1, gradRows + 70, 100})
+	n := seq[len(seq)-1].Hi
+	r := newNoise(7)
+	q, k, v, do := r.floats(n*h*c), r.floats(n*g*c), r.floats(n*g*c), r.floats(n*h*c)
+	run := func(b *cpu, lo, hi int, seq []Span) (all [3][]float32) {
+		bq, bdo := b.buf(q[lo*h*c:hi*h*c]), b.buf(do[lo*h*c:hi*h*c])
+		bk, bv := b.buf(k[lo*g*c:hi*g*c]), b.buf(v[lo*g*c:hi*g*c])
+		o, dq, dk, dv := b.New(bq.Len()), b.New(bq.Len()), b.New(bk.Len()), b.New(bk.Len())
+		b.Attention(o, bq, bk, bv, seq, h, g, c)
+		b.AttentionGrad(dq, dk, dv, bdo, bq, bk, bv, o, seq, h, g, c)
+		return [...][]float32{b.floats(dq), b.floats(dk), b.floats(dv)}
+	}
+	want := [...][3][]float32{run(reference(t, F32), 0, n, seq), run(reference(t, BF16), 0, n, seq)}
+	everywhere(t, func(t *testing.T, b *cpu) {
+		var apart [3][]float32
+		for _, s := range seq {
+			for i, x := range run(b, s.Lo, s.Hi, []Span{{0, s.Hi - s.Lo}}) {
+				apart[i] = append(apart[i], x...)
+			}
+		}
+		for i, w := range want[b.numerics] {
+			sameBits(t, w, apart[i], "gradient", i)
+		}
 	})
 }
 
@@ -131,20 +242,26 @@ func TestBatchSplit(t *testing.T) {
 			for i := range temp {
 				temp[i] = 0.5 + float32(i)
 			}
-			run := func(seq []Span) (all [][]float32) {
+			run := func(calls [][]Span) (all [][]float32) {
 				y, dx, dw := b.New(n*out), b.New(n*in), b.New(out*in)
 				ny, dnx, dnw, table := b.New(n*in), b.New(n*in), b.New(in), b.New(out*in)
 				logits, db := b.New(n*out), b.buf(before)
 				b.Copy(logits, dy)
 				logp, entropy := make([]float32, n), make([]float32, n)
-				for _, s := range seq {
+				for _, seq := range calls {
+					s := Span{seq[0].Lo, seq[len(seq)-1].Hi}
+					parts := slices.Clone(seq)
+					for i := range parts {
+						parts[i].Lo -= s.Lo
+						parts[i].Hi -= s.Lo
+					}
 					of := func(x Buf, w int) Buf { return x.Slice(s.Lo*w, s.Hi*w) }
 					rows := s.Hi - s.Lo
 					b.MatMul(of(y, out), of(x, in), m, rows, false)
 					b.Bias(of(y, out), w, rows, out)
 					b.MatMulGradX(of(dx, in), of(dy, out), m, rows, false)
 					b.BiasGrad(db, of(dy, out), rows, out)
-					b.MatMulGradW(dw, of(dy, out), of(x, in), rows, out, in)
+					b.MatMulGradW(dw, of(dy, out), of(x, in), parts, out, in)
 					b.RMSNorm(of(ny, in), of(x, in), norm, rows, in, 1e-5)
 					b.RMSNormGrad(of(dnx, in), dnw, of(ny, in), of(x, in), norm, rows, in, 1e-5)
 					b.EmbedGrad(table, of(x, in), ids[s.Lo:s.Hi], in)
@@ -157,9 +274,25 @@ func TestBatchSplit(t *testing.T) {
 				}
 				return append(all, logp, entropy)
 			}
-			whole, parts := run([]Span{{0, n}}), run(cut)
+			// Sequence by sequence, long ones in whole blocks of a reduction.
+			var calls [][]Span
+			for _, s := range cut {
+				if n := s.Hi - s.Lo; n > reduction {
+					at := s.Lo + reduction*(1+r.IntN((n-1)/reduction))
+					calls = append(calls, []Span{{s.Lo, at}})
+					s.Lo = at
+				}
+				calls = append(calls, []Span{s})
+			}
+			whole, parts := run([][]Span{cut}), run(calls)
 			for i := range whole {
-				sameBits(t, whole[i], parts[i], "result", i, "cut", cut)
+				sameBits(t, whole[i], parts[i], "result", i, "cut", calls)
+			}
+			if b.numerics == F32 {
+				whole = run([][]Span{{{0, n}}})
+				for i := range whole {
+					sameBits(t, whole[i], parts[i], "result", i, "not cut")
+				}
 			}
 			for _, x := range [...]Buf{x, dy, w, norm} {
 				b.Free(x)
@@ -229,7 +362,7 @@ func TestEveryOperator(t *testing.T) {
 		const rows2, in, out = 700, 101, 150
 		x2, dy2, dw2 := random(rows2*in), random(rows2*out), random(out*in)
 		m := b.Pack(random(out*in), out, in)
-		b.MatMulGradW(dw2, dy2, x2, rows2, out, in)
+		b.MatMulGradW(dw2, dy2, x2, []Span{{0, 321}, {321, rows2}}, out, in)
 		keep(dw2)
 		b.MatMul(dy2, x2, m, rows2, true)
 		keep(dy2)
@@ -237,33 +370,29 @@ func TestEveryOperator(t *testing.T) {
 		keep(x2)
 		return append(all, []float32{float32(b.SumSquares(p))})
 	}
-	want := run(reference(t))
+	want := [...][][]float32{run(reference(t, F32)), run(reference(t, BF16))}
 	everywhere(t, func(t *testing.T, b *cpu) {
 		for i, x := range run(b) {
-			sameBits(t, want[i], x, "result", i)
+			sameBits(t, want[b.numerics][i], x, "result", i)
 		}
 	})
 }
 
 // TestNoAllocation: a call of an operator allocates nothing.
 func TestNoAllocation(t *testing.T) {
-	for _, tier := range runnable() {
-		for _, threads := range []int{1, 2} {
-			b := newCPU(tier, threads)
-			model := newToy(b, 1, 20, 30, 2, 1, 10, 40, []int{30, 12})
-			model.run(2)
-			step := int64(3)
-			n := testing.AllocsPerRun(5, func() {
-				model.forward()
-				model.backward()
-				model.update(step)
-				step++
-				b.Free(b.New(1000))
-			})
-			require.Zero(t, n, "%s, %d threads", b.Name(), threads)
-			b.Close()
-		}
-	}
+	everywhere(t, func(t *testing.T, b *cpu) {
+		model := newToy(b, 1, 20, 30, 2, 1, 10, 40, []int{30, 12})
+		model.run(2)
+		step := int64(3)
+		n := testing.AllocsPerRun(5, func() {
+			model.forward()
+			model.backward()
+			model.update(step)
+			step++
+			b.Free(b.New(1000))
+		})
+		require.Zero(t, n)
+	})
 }
 
 func TestMemory(t *testing.T) {

@@ -1,20 +1,24 @@
 package op
 
+import "fmt"
+
 // weight is a matrix [out, in] and its packed forms.
 type weight struct {
 	w       []float32
 	out, in int
-	forward []float32 // [⌈out/32⌉][in][32]: Wᵀ, the lanes over outputs
-	// backward is W, the lanes over inputs: [⌈in/32⌉][out][32]. It is made when
-	// the first gradient is asked for.
-	backward []float32
+	forward right // Wᵀ, the lanes over outputs
+	// backward is W, the lanes over inputs. It is made when the first gradient is
+	// asked for.
+	backward right
+	outputs  []Span // all rows
 }
 
 func (w *weight) Dims() (out, in int) { return w.out, w.in }
 
 func (c *cpu) Pack(w Buf, out, in int) Weight {
-	m := &weight{w: need("Pack", w, out*in), out: out, in: in}
-	m.forward = c.heap.get(panels(out)*panel*in, false)
+	m := &weight{w: need("Pack", w, out*in), out: out, in: in, outputs: []Span{{0, out}}}
+	n := c.numerics.columnsLen(in, out)
+	m.forward = right{c.heap.get(n, false), n / panels(out), panel}
 	c.packForward(m)
 	return m
 }
@@ -22,7 +26,7 @@ func (c *cpu) Pack(w Buf, out, in int) Weight {
 func (c *cpu) Repack(w Weight) {
 	m := w.(*weight)
 	c.packForward(m)
-	if m.backward != nil {
+	if m.backward.b != nil {
 		c.packBackward(m)
 	}
 }
@@ -30,24 +34,23 @@ func (c *cpu) Repack(w Weight) {
 // panels returns the number of panels that n columns take.
 func panels(n int) int { return (n + panel - 1) / panel }
 
+// packForward transposes a weight into panels, its items.
 func (c *cpu) packForward(m *weight) {
 	c.jobs.packForward = packForward{m}
-	c.split(panels(m.out), m.in*panel/8, &c.jobs.packForward)
+	c.split(panels(m.out), panel*m.in/8, &c.jobs.packForward)
 }
 
-func (c *cpu) packBackward(m *weight) {
-	c.jobs.packPanels = packPanels{dst: m.backward, x: m.w, ld: m.in, rows: m.out, n: m.in}
-	c.split(panels(m.in), m.out*panel/8, &c.jobs.packPanels)
-}
-
-// packForward fills the forward panels.
 type packForward struct{ *weight }
 
 func (m *packForward) do(t *thread, lo, hi int) {
 	for p := lo; p < hi; p++ {
-		w := min(panel, m.out-p*panel)
-		t.tier.pack(m.forward[p*panel*m.in:], m.w[p*panel*m.in:], m.in, w, m.in)
+		t.column(m.forward.b[p*m.forward.bp:], m.w[p*panel*m.in:], m.in, m.in, min(panel, m.out-p*panel))
 	}
+}
+
+// packBackward copies a weight into panels.
+func (c *cpu) packBackward(m *weight) {
+	c.packPanels(m.backward.b, m.w, m.in, m.in, m.outputs)
 }
 
 // packGeneric writes the w ≤ 32 rows of x [w, ld], n long, as columns of one
@@ -69,35 +72,96 @@ func packColumns(dst, x []float32, ld, lo, hi, n int) {
 	}
 }
 
+// packPanels copies the rows seq of a row-major matrix x [rows, n] into panels,
+// its items: [⌈n/32⌉][rows][32], or of words in BF16.
+type packPanels struct {
+	dst, x    []float32
+	ld, n     int
+	seq       []Span
+	rows, per int // rows of x, and of a panel in dst
+}
+
+// packPanels returns x as a right operand in dst.
+func (c *cpu) packPanels(dst, x []float32, ld, n int, seq []Span) right {
+	j := &c.jobs.packPanels
+	*j = packPanels{dst: dst, x: x, ld: ld, n: n, seq: seq}
+	for _, s := range seq {
+		j.rows += s.Hi - s.Lo
+		j.per += c.numerics.height(s.Hi - s.Lo)
+	}
+	c.split(panels(n), j.rows*panel/8, j)
+	return right{dst, j.per * panel, panel}
+}
+
+func (m *packPanels) do(t *thread, lo, hi int) {
+	for p := lo; p < hi; p++ {
+		w := min(panel, m.n-p*panel)
+		d := m.dst[p*panel*m.per:]
+		for _, s := range m.seq {
+			if s.Lo == s.Hi {
+				continue
+			}
+			x := m.x[s.Lo*m.ld+p*panel:]
+			if n := s.Hi - s.Lo; t.numerics == BF16 {
+				t.weave(d, panel, x, m.ld, n, w)
+			} else {
+				for r := range n {
+					row := d[r*panel:][:panel]
+					clear(row[copy(row, x[r*m.ld:][:w]):])
+				}
+			}
+			d = d[t.numerics.height(s.Hi-s.Lo)*panel:]
+		}
+	}
+}
+
 func (c *cpu) MatMul(y, x Buf, w Weight, n int, add bool) {
 	m := w.(*weight)
 	c.multiply(product{
 		m: n, n: m.out, k: m.in,
 		a: need("MatMul", x, n*m.in), ai: m.in, al: 1,
-		b: m.forward, bp: m.in * panel, bl: panel,
-		c: need("MatMul", y, n*m.out), ci: m.out, add: add,
+		right: m.forward,
+		c:     need("MatMul", y, n*m.out), ci: m.out, add: add,
 	})
 }
 
 func (c *cpu) MatMulGradX(dx, dy Buf, w Weight, n int, add bool) {
 	m := w.(*weight)
-	if m.backward == nil {
-		m.backward = c.heap.get(panels(m.in)*panel*m.out, false)
+	if m.backward.b == nil {
+		n := panels(m.in) * panel * c.numerics.height(m.out)
+		m.backward = right{c.heap.get(n, false), n / panels(m.in), panel}
 		c.packBackward(m)
 	}
 	c.multiply(product{
 		m: n, n: m.in, k: m.out,
 		a: need("MatMulGradX", dy, n*m.out), ai: m.out, al: 1,
-		b: m.backward, bp: m.out * panel, bl: panel,
-		c: need("MatMulGradX", dx, n*m.in), ci: m.in, add: add,
+		right: m.backward,
+		c:     need("MatMulGradX", dx, n*m.in), ci: m.in, add: add,
 	})
 }
 
-func (c *cpu) MatMulGradW(dw, dy, x Buf, n, out, in int) {
-	c.multiply(product{
+func (c *cpu) MatMulGradW(dw, dy, x Buf, seq []Span, out, in int) {
+	const name = "MatMulGradW"
+	n := 0
+	for i, s := range seq {
+		if s.Lo != n || s.Hi < s.Lo {
+			panic(fmt.Sprintf("op: %s: span %d is rows %d to %d, after %d rows", name, i, s.Lo, s.Hi, n))
+		}
+		n = s.Hi
+	}
+	p := product{
 		m: out, n: in, k: n,
-		a: need("MatMulGradW", dy, n*out), ai: 1, al: out,
-		b: need("MatMulGradW", x, n*in), bp: panel, bl: in,
-		c: need("MatMulGradW", dw, out*in), ci: in, add: true,
-	})
+		a: need(name, dy, n*out), ai: 1, al: out,
+		right: right{need(name, x, n*in), panel, in},
+		c:     need(name, dw, out*in), ci: in, add: true,
+		seq: seq,
+	}
+	if c.numerics == BF16 || n*in > spread && out >= 4*panel {
+		rows := n
+		if c.numerics == BF16 {
+			rows = p.depth() / 2
+		}
+		p.right = c.packPanels(c.shared.take(panels(in)*panel*rows), x.data, in, in, seq)
+	}
+	c.multiply(p)
 }

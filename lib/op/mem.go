@@ -16,6 +16,7 @@ const mapAt = 1 << 18
 type heap struct {
 	live map[*float32]int    // blocks in use and their class
 	free map[int][][]float32 // class -> blocks of that length
+	held int64               // bytes of the blocks in use
 }
 
 func newHeap() *heap {
@@ -47,6 +48,7 @@ func (h *heap) get(n int, clean bool) []float32 {
 		b = aligned(k)
 	}
 	h.live[&b[0]] = k
+	h.held += 4 * int64(k)
 	return b[:n:n]
 }
 
@@ -57,6 +59,7 @@ func (h *heap) put(b []float32) {
 		panic(fmt.Sprintf("op: freeing %d float32 that are not a block of this backend, or twice", len(b)))
 	}
 	delete(h.live, &b[0])
+	h.held -= 4 * int64(k)
 	b = unsafe.Slice(&b[0], k)
 	if k >= mapAt {
 		unmapFloats(b)

@@ -1,6 +1,7 @@
 package op
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -8,21 +9,29 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// everywhere runs f on each tier that this machine has, with several numbers of
-// threads, more than there are cores included.
+// both are the numerics.
+var both = []Numerics{F32, BF16}
+
+// everywhere runs f in both numerics on each tier that this machine has, with
+// several numbers of threads, more than there are cores included.
 func everywhere(t *testing.T, f func(t *testing.T, c *cpu)) {
-	for _, tier := range runnable() {
-		for _, threads := range []int{1, 2, 5} {
-			c := newCPU(tier, threads)
-			t.Run(c.Name()+"/"+string(rune('0'+threads)), func(t *testing.T) { f(t, c) })
-			c.Close()
+	for _, n := range both {
+		for _, tier := range runnable() {
+			for _, threads := range []int{1, 2, 5} {
+				if tier == &generic && threads == 2 {
+					continue // as 5, and it takes its time
+				}
+				c := newCPU(tier, threads, n)
+				t.Run(fmt.Sprint(c.Name(), "/", threads), func(t *testing.T) { f(t, c) })
+				c.Close()
+			}
 		}
 	}
 }
 
 // reference returns the definition to judge by: the generic tier on one thread.
-func reference(t *testing.T) *cpu {
-	c := newCPU(&generic, 1)
+func reference(t *testing.T, n Numerics) *cpu {
+	c := newCPU(&generic, 1, n)
 	t.Cleanup(c.Close)
 	return c
 }
@@ -148,20 +157,27 @@ func TestTiers(t *testing.T) {
 	for _, tier := range runnable() {
 		t.Log("tier", tier.name)
 		t.Setenv("SRAR_CPU", tier.name)
-		b, err := NewCPU(2)
+		b, err := NewCPU(2, F32)
 		require.NoError(t, err)
 		require.Equal(t, "cpu/"+tier.name, b.Name())
 		b.Close()
 	}
 	t.Setenv("SRAR_CPU", "")
-	b, err := NewCPU(1)
+	b, err := NewCPU(1, F32)
 	require.NoError(t, err)
-	require.Equal(t, "cpu/"+runnable()[len(runnable())-1].name, b.Name(), "the best tier")
+	require.Equal(t, "cpu/"+best(runnable()).name, b.Name(), "the best tier")
 	b.Close()
 	t.Setenv("SRAR_CPU", "mmx")
-	_, err = NewCPU(1)
+	_, err = NewCPU(1, F32)
 	require.ErrorContains(t, err, "SRAR_CPU=mmx: this machine runs generic")
 	t.Setenv("SRAR_CPU", "")
-	_, err = NewCPU(0)
+	_, err = NewCPU(0, F32)
 	require.ErrorContains(t, err, "0 threads")
+	_, err = NewCPU(1, 7)
+	require.ErrorContains(t, err, "Numerics(7)")
+	b, err = NewCPU(1, BF16)
+	require.NoError(t, err)
+	require.Equal(t, BF16, b.Numerics())
+	require.Equal(t, "cpu/"+best(runnable()).name+"/bf16", b.Name())
+	b.Close()
 }

@@ -28,7 +28,7 @@ func (w *tally) do(_ *thread, lo, hi int) {
 // and when the workers had time to park in between.
 func TestPool(t *testing.T) {
 	for _, threads := range []int{1, 2, 3, 2*runtime.NumCPU() + 1} {
-		c := newCPU(&generic, threads)
+		c := newCPU(&generic, threads, F32)
 		r := newNoise(uint64(threads))
 		for i := range 2000 {
 			w := &tally{done: make([]int32, r.IntN(100))}
@@ -49,7 +49,7 @@ func TestPool(t *testing.T) {
 // nor for kernels, which cannot be preempted.
 func TestPoolCollects(t *testing.T) {
 	for _, tier := range runnable() {
-		c := newCPU(tier, 2)
+		c := newCPU(tier, 2, F32)
 		const n = 300
 		r := newNoise(1)
 		x := c.buf(r.floats(n * n))

@@ -8,28 +8,27 @@ const panel = 32
 // transpose, a head of a packed batch and a packed weight:
 //
 //	A(i, l) = a[i*ai + l*al]
-//	B(l, j) = b[j/32*bp + l*bl + j%32]
 //	C(i, j) = c[i*ci + j]
 //
-// A packed right operand has bp = 32·k and bl = 32, a row-major one of row
-// length ld has bp = 32 and bl = ld.
+// and B as [right] has it.
 type product struct {
 	m, n, k int
 	a       []float32
 	ai, al  int
-	b       []float32
-	bp, bl  int
-	c       []float32
-	ci      int
-	add     bool
+	right
+	c   []float32
+	ci  int
+	add bool
+	// seq cuts the reduction: in BF16 each span begins a new block. nil is the whole.
+	seq []Span
 }
 
 // panels returns the number of panels of p.
-func (p *product) panels() int { return (p.n + panel - 1) / panel }
+func (p *product) panels() int { return panels(p.n) }
 
 // check panics unless every element of p lies within its slice, and settles the
 // empty reduction. It reports whether there is anything left to compute.
-func (p *product) check() bool {
+func (p *product) check(n Numerics) bool {
 	if p.m <= 0 || p.n <= 0 {
 		return false
 	}
@@ -44,22 +43,94 @@ func (p *product) check() bool {
 	}
 	_ = p.a[(p.m-1)*p.ai+(p.k-1)*p.al]
 	last := (p.n - 1) / panel
-	_ = p.b[(p.k-1)*p.bl+last*p.bp+p.n-1-last*panel]
+	if n == F32 {
+		_ = p.b[(p.k-1)*p.bl+last*p.bp+p.n-1-last*panel]
+	} else {
+		_ = p.b[(p.depth()/2-1)*p.bl+last*p.bp+(p.n-1-last*panel)/16*16+15]
+	}
 	return true
+}
+
+// depth returns the length of the reduction in BF16, zeros included.
+func (p *product) depth() int {
+	if p.seq == nil {
+		return padded(p.k)
+	}
+	n := 0
+	for _, s := range p.seq {
+		n += padded(s.Hi - s.Lo)
+	}
+	return n
 }
 
 // multiply computes the whole of p on this thread.
 func (t *thread) multiply(p product) {
-	if p.check() {
+	if !p.check(t.numerics) {
+		return
+	}
+	if t.numerics == F32 {
 		t.product = p // a record that stays, so that the call allocates nothing
-		t.tier.product(&t.product, 0, p.m, 0, p.panels())
+		t.tier.product(t, &t.product, 0, p.m, 0, p.panels())
+		return
+	}
+	groups := (p.m + leftRows - 1) / leftRows
+	for g := range groups {
+		r0, r1 := part(p.m, groups, g)
+		t.left(&p, r0, r1)
+		t.tier.productBF16(t, &t.product, 0, r1-r0, 0, p.panels())
 	}
 }
 
-// productGeneric is the definition of the matrix product: every element is one
-// chain c = fma(a, b, c) over ascending l, from +0 or from the stored c, with
-// denormal operands and results taken as zeros.
-func productGeneric(p *product, i0, i1, j0, j1 int) {
+// leftRows is the number of rows of a left operand that are rounded at a time:
+// they stay in the second cache.
+const leftRows = 56
+
+// left makes t.product rows [r0, r1) of p in BF16, the left operand rounded and
+// padded to whole blocks. It is as B, rows of numbers or, transposed, columns.
+func (t *thread) left(p *product, r0, r1 int) {
+	m, k := r1-r0, p.depth()
+	q := &t.product
+	*q = *p
+	q.m, q.k, q.c = m, k, p.c[r0*p.ci:]
+	length, write := k, t.tier.round
+	if t.tier.leftWords {
+		length, write = k/2, t.tier.pairs
+	}
+	q.a = t.rounded.take(m * length)
+	if p.al == 1 && p.seq == nil {
+		q.ai, q.al = length, 1
+		for i := range m {
+			write(q.a[i*length:][:length], p.a[(r0+i)*p.ai:][:p.k])
+		}
+		return
+	}
+	q.ai, q.al = 1, m
+	to := q.a
+	each := func(lo, hi int) {
+		x, n := p.a[lo*p.al+r0:], hi-lo
+		if t.tier.leftWords {
+			t.weave(to, m, x, p.al, n, m)
+			to = to[padded(n)/2*m:]
+			return
+		}
+		for l := range n {
+			t.tier.round(to[l*m:][:m], x[l*p.al:][:m])
+		}
+		clear(to[n*m : padded(n)*m])
+		to = to[padded(n)*m:]
+	}
+	if p.seq == nil {
+		each(0, p.k)
+	}
+	for _, s := range p.seq {
+		each(s.Lo, s.Hi)
+	}
+}
+
+// productGeneric is the definition of the matrix product in [F32]: every element
+// is one chain c = fma(a, b, c) over ascending l, from +0 or from the stored c,
+// with denormal operands and results taken as zeros.
+func productGeneric(_ *thread, p *product, i0, i1, j0, j1 int) {
 	for j := j0; j < j1; j++ {
 		w := min(panel, p.n-j*panel)
 		b := p.b[j*p.bp:]
@@ -88,27 +159,22 @@ type cut struct {
 	tiles, rowGroups, panelGroups int
 }
 
-const (
-	// tilesPerGroup rows of tiles share a panel while it is in the first cache.
-	tilesPerGroup = 4
-	// spread is the number of float32 from which on an operand with rows far apart is
-	// copied together first: its lines would fall into few sets of the caches.
-	spread = 1 << 16
-)
+// spread is the number of float32 from which on an operand with rows far apart is
+// copied together first: its lines would fall into few sets of the caches.
+const spread = 1 << 16
 
 // multiply computes p on all threads.
 func (c *cpu) multiply(p product) {
-	if !p.check() {
+	if !p.check(c.numerics) {
 		return
 	}
-	if p.bl != panel && p.k*p.bl > spread && p.m >= 4*panel {
-		c.jobs.packPanels = packPanels{dst: c.shared.take(p.panels() * panel * p.k), x: p.b, ld: p.bl, rows: p.k, n: p.n}
-		p.b, p.bp, p.bl = c.jobs.packPanels.dst, p.k*panel, panel
-		c.split(p.panels(), p.k*panel/8, &c.jobs.packPanels)
+	j, rows := &c.jobs.cut, c.tier.rows
+	if c.numerics == BF16 {
+		rows = c.tier.rowsBF16
 	}
-	j := &c.jobs.cut
-	*j = cut{product: p, tiles: (p.m + c.tier.rows - 1) / c.tier.rows, panelGroups: 1}
-	j.rowGroups = (j.tiles + tilesPerGroup - 1) / tilesPerGroup
+	*j = cut{product: p, tiles: (p.m + rows - 1) / rows, panelGroups: 1}
+	perGroup := leftRows / rows // tiles that share a panel while it is in the first cache
+	j.rowGroups = (j.tiles + perGroup - 1) / perGroup
 	for j.rowGroups*j.panelGroups < 2*len(c.threads) && j.panelGroups < p.panels() {
 		j.panelGroups++
 	}
@@ -117,41 +183,31 @@ func (c *cpu) multiply(p product) {
 }
 
 func (j *cut) do(t *thread, lo, hi int) {
+	rounded := -1 // the row group that is in t.product
 	for i := lo; i < hi; i++ {
-		t0, t1 := part(j.tiles, j.rowGroups, i/j.panelGroups)
+		group := i / j.panelGroups
+		t0, t1 := part(j.tiles, j.rowGroups, group)
 		r0, _ := part(j.m, j.tiles, t0)
 		_, r1 := part(j.m, j.tiles, t1-1)
 		p0, p1 := part(j.panels(), j.panelGroups, i%j.panelGroups)
-		if j.al == 1 || j.k*j.al <= spread || p1-p0 < 4 {
-			t.tier.product(&j.product, r0, r1, p0, p1)
-			continue
-		}
-		// A transposed: its rows r0 to r1 as [k, r1-r0].
-		p, m := &t.product, r1-r0
-		*p = j.product
-		p.a, p.al, p.m = t.scratch.take(m*p.k), m, m
-		p.c = p.c[r0*p.ci:]
-		for l := range p.k {
-			copy(p.a[l*m:][:m], j.a[r0+l*j.al:])
-		}
-		t.tier.product(p, 0, m, p0, p1)
-	}
-}
-
-// packPanels copies a row-major matrix x [rows, n] into panels [⌈n/32⌉][rows][32],
-// its items, with zeros behind the last column.
-type packPanels struct {
-	dst, x      []float32
-	ld, rows, n int
-}
-
-func (m *packPanels) do(_ *thread, lo, hi int) {
-	for p := lo; p < hi; p++ {
-		w := min(panel, m.n-p*panel)
-		d := m.dst[p*panel*m.rows:]
-		for r := range m.rows {
-			row := d[r*panel:][:panel]
-			clear(row[copy(row, m.x[r*m.ld+p*panel:][:w]):])
+		switch {
+		case t.numerics == BF16:
+			if group != rounded {
+				t.left(&j.product, r0, r1)
+				rounded = group
+			}
+			t.tier.productBF16(t, &t.product, 0, r1-r0, p0, p1)
+		case j.al == 1 || j.k*j.al <= spread || p1-p0 < 4:
+			t.tier.product(t, &j.product, r0, r1, p0, p1)
+		default: // A transposed: its rows r0 to r1 as [k, r1-r0].
+			p, m := &t.product, r1-r0
+			*p = j.product
+			p.a, p.al, p.m = t.scratch.take(m*p.k), m, m
+			p.c = p.c[r0*p.ci:]
+			for l := range p.k {
+				copy(p.a[l*m:][:m], j.a[r0+l*j.al:])
+			}
+			t.tier.product(t, p, 0, m, p0, p1)
 		}
 	}
 }

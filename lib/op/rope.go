@@ -23,13 +23,17 @@ func (c *cpu) table(rope *Rope, n int) *ropeTable {
 	n = max(n, 2*t.positions, 64)
 	rows := make([]float32, n*3*t.half)
 	done := copy(rows, t.rows) / max(3*t.half, 1)
+	scale := rope.Scale
+	if scale == 0 {
+		scale = 1
+	}
 	for p := done; p < n; p++ {
 		row := rows[p*3*t.half:]
 		for i, inv := range rope.Inv {
 			sin, cos := math.Sincos(float64(p) * inv)
-			row[i] = float32(cos)
-			row[t.half+i] = float32(sin)
-			row[2*t.half+i] = -float32(sin)
+			row[i] = float32(scale * cos)
+			row[t.half+i] = float32(scale * sin)
+			row[2*t.half+i] = -float32(scale * sin)
 		}
 	}
 	t.rows, t.positions = rows, n

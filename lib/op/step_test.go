@@ -131,21 +131,21 @@ func (t *toy) backward() {
 	c.LogProbGrad(t.logits, t.next, t.temp, t.dlogp, t.dents, n, t.v)
 	dy := t.do.Slice(0, n*d)
 	c.MatMulGradX(dy, t.logits, t.embed.m, n, false)
-	c.MatMulGradW(t.embed.g, t.logits, t.y, n, t.v, d)
+	c.MatMulGradW(t.embed.g, t.logits, t.y, t.seq, t.v, d)
 	c.Zero(t.dx)
 	c.RMSNormGrad(t.dx, t.norm.g, dy, t.x, t.norm.w, n, d, eps)
 	for l := t.layers - 1; l >= 0; l-- {
 		b := &t.blocks[l]
 		c.MatMulGradX(t.dact, t.dx, b.wd.m, n, false)
-		c.MatMulGradW(b.wd.g, t.dx, t.act[l], n, d, f)
+		c.MatMulGradW(b.wd.g, t.dx, t.act[l], t.seq, d, f)
 		c.SwiGLUGrad(t.dgate, t.dup, t.dact, t.gate[l], t.up[l])
 		c.MatMulGradX(dy, t.dgate, b.wg.m, n, false)
 		c.MatMulGradX(dy, t.dup, b.wu.m, n, true)
-		c.MatMulGradW(b.wg.g, t.dgate, t.h2[l], n, f, d)
-		c.MatMulGradW(b.wu.g, t.dup, t.h2[l], n, f, d)
+		c.MatMulGradW(b.wg.g, t.dgate, t.h2[l], t.seq, f, d)
+		c.MatMulGradW(b.wu.g, t.dup, t.h2[l], t.seq, f, d)
 		c.RMSNormGrad(t.dx, b.n2.g, dy, t.mid[l], b.n2.w, n, d, eps)
 		c.MatMulGradX(t.do, t.dx, b.wo.m, n, false)
-		c.MatMulGradW(b.wo.g, t.dx, t.o[l], n, d, h*s)
+		c.MatMulGradW(b.wo.g, t.dx, t.o[l], t.seq, d, h*s)
 		c.AttentionGrad(t.dq, t.dk, t.dv, t.do, t.q[l], t.k[l], t.vv[l], t.o[l], t.seq, h, g, s)
 		c.Rotate(t.dq, t.pos, h, s, t.rope, true)
 		c.Rotate(t.dk, t.pos, g, s, t.rope, true)
@@ -158,9 +158,9 @@ func (t *toy) backward() {
 		c.MatMulGradX(dh, dq0, b.wq.m, n, false)
 		c.MatMulGradX(dh, dk0, b.wk.m, n, true)
 		c.MatMulGradX(dh, t.dv, b.wv.m, n, true)
-		c.MatMulGradW(b.wq.g, dq0, t.h1[l], n, h*s, d)
-		c.MatMulGradW(b.wk.g, dk0, t.h1[l], n, g*s, d)
-		c.MatMulGradW(b.wv.g, t.dv, t.h1[l], n, g*s, d)
+		c.MatMulGradW(b.wq.g, dq0, t.h1[l], t.seq, h*s, d)
+		c.MatMulGradW(b.wk.g, dk0, t.h1[l], t.seq, g*s, d)
+		c.MatMulGradW(b.wv.g, t.dv, t.h1[l], t.seq, g*s, d)
 		c.RMSNormGrad(t.dx, b.n1.g, dh, t.in[l], b.n1.w, n, d, eps)
 	}
 	c.EmbedGrad(t.embed.g, t.dx, t.ids, d)
@@ -198,23 +198,25 @@ func smallModel(c *cpu) *toy {
 // BenchmarkStep measures forward, backward and optimiser of the small model.
 func BenchmarkStep(b *testing.B) {
 	for _, tier := range runnable() {
-		for _, threads := range []int{1, 2} {
-			b.Run(fmt.Sprintf("%s/t%d", tier.name, threads), func(b *testing.B) {
-				c := newCPU(tier, threads)
-				defer c.Close()
-				t := smallModel(c)
-				t.run(1)
-				b.ReportAllocs()
-				best := time.Hour // of one step: what the machine can do when nobody else is there
-				for b.Loop() {
-					start := time.Now()
-					t.forward()
-					t.backward()
-					t.update(1)
-					best = min(best, time.Since(start))
-				}
-				b.ReportMetric(best.Seconds()*1e3, "best-ms")
-			})
+		for _, numerics := range both {
+			for _, threads := range []int{1, 2} {
+				b.Run(fmt.Sprintf("%s/%v/t%d", tier.name, numerics, threads), func(b *testing.B) {
+					c := newCPU(tier, threads, numerics)
+					defer c.Close()
+					t := smallModel(c)
+					t.run(1)
+					b.ReportAllocs()
+					best := time.Hour // of one step: what the machine can do when nobody else is there
+					for b.Loop() {
+						start := time.Now()
+						t.forward()
+						t.backward()
+						t.update(1)
+						best = min(best, time.Since(start))
+					}
+					b.ReportMetric(best.Seconds()*1e3, "best-ms")
+				})
+			}
 		}
 	}
 }
@@ -223,11 +225,14 @@ func BenchmarkStep(b *testing.B) {
 // number of threads.
 func TestStep(t *testing.T) {
 	small := func(c *cpu) *toy { return newToy(c, 2, 40, 72, 4, 2, 10, 50, []int{13, 1, 70, 33}) }
-	params, logp := small(reference(t)).run(3)
+	var params, logp [2][]float32
+	for _, n := range both {
+		params[n], logp[n] = small(reference(t, n)).run(3)
+	}
 	everywhere(t, func(t *testing.T, c *cpu) {
 		p, l := small(c).run(3)
-		sameBits(t, logp, l, "log-probabilities")
-		sameBits(t, params, p, "parameters")
+		sameBits(t, logp[c.numerics], l, "log-probabilities")
+		sameBits(t, params[c.numerics], p, "parameters")
 		for _, v := range p {
 			require.False(t, v != v, "NaN")
 		}

@@ -11,9 +11,17 @@ type tier struct {
 	name string
 	// rows is the height of the largest tile of a product.
 	rows int
-	// product computes rows [i0, i1) and panels [j0, j1) of p.
-	product func(p *product, i0, i1, j0, j1 int)
+	// product computes rows [i0, i1) and panels [j0, j1) of p in F32.
+	product func(t *thread, p *product, i0, i1, j0, j1 int)
+	// rowsBF16 and productBF16 are those of BF16. The left operand of the latter is
+	// rounded and padded, and consists of words if leftWords.
+	rowsBF16    int
+	productBF16 func(t *thread, p *product, i0, i1, j0, j1 int)
+	leftWords   bool
 	// What follows is described at the plain form.
+	round      func(dst, x []float32)
+	pairs      func(dst, x []float32)
+	weave      func(dst []float32, stride int, x []float32, ld, n int)
 	pack       func(dst, x []float32, ld, w, n int)
 	softmax    func(x []float32, n int, scale float32) float32
 	scale      func(x []float32, s float32)
@@ -37,6 +45,12 @@ var generic = tier{
 	rows:    8,
 	product: productGeneric,
 
+	rowsBF16:    8,
+	productBF16: productBF16Generic,
+
+	round:      roundGeneric,
+	pairs:      pairsGeneric,
+	weave:      weaveGeneric,
 	pack:       packGeneric,
 	softmax:    softmaxGeneric,
 	scale:      scaleGeneric,
@@ -59,7 +73,7 @@ var generic = tier{
 func pickTier(force string) (*tier, error) {
 	tiers := runnable()
 	if force == "" {
-		return tiers[len(tiers)-1], nil
+		return best(tiers), nil
 	}
 	var names []string
 	for _, t := range tiers {

@@ -28,6 +28,9 @@ func TestTiersOfThisMachine(t *testing.T) {
 	}
 	if has["avx512f"] && has["avx512bw"] && has["avx512dq"] && has["avx512vl"] {
 		want = append(want, "avx512")
+		if has["avx512_bf16"] {
+			want = append(want, "avx512_bf16")
+		}
 	}
 	var got []string
 	for _, tier := range runnable() {

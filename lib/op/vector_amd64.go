@@ -27,6 +27,29 @@ func packSIMD(dst, x []float32, ld, w, n int) {
 	packColumns(dst, x, ld, r, w, n)
 }
 
+func roundBy(kernel func(dst, x *float32, n int)) func(dst, x []float32) {
+	return func(dst, x []float32) {
+		n := len(x)
+		kernel(at(dst, n), at(x, n), n)
+		clear(dst[n:])
+	}
+}
+
+func pairsBy(kernel func(dst, x *float32, n int)) func(dst, x []float32) {
+	return func(dst, x []float32) {
+		n := len(x)
+		words := (n + 15) / 16 * 8
+		kernel(at(dst, words), at(x, n), n)
+		clear(dst[words:])
+	}
+}
+
+func weaveBy(kernel func(dst *float32, stride int, x *float32, ld, n int)) func(dst []float32, stride int, x []float32, ld, n int) {
+	return func(dst []float32, stride int, x []float32, ld, n int) {
+		kernel(at(dst, stride+n), 4*stride, at(x, 3*ld+n), 4*ld, n)
+	}
+}
+
 func softmaxBy(kernel func(x *float32, n int, scale float32) float32) func(x []float32, n int, scale float32) float32 {
 	return func(x []float32, n int, scale float32) float32 {
 		sum := kernel(at(x, n), n, scale)

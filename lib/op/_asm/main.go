@@ -13,17 +13,17 @@ import (
 func main() {
 	ConstraintExpr("!purego")
 	pause()
-	for rows := 1; rows <= rows512; rows++ {
-		for vectors := 1; vectors <= 2; vectors++ {
-			tile512(rows, vectors)
-		}
-	}
-	for rows := 1; rows <= rows256; rows++ {
-		tile256(rows)
-	}
-	constants(expConstants[:]...)
+	ceilings()
+	products()
+	constants(append(expConstants, bitsOf(roundingConstants)...)...)
 	transpose8()
+	orders()
+	avx512BF16.pairs()
+	avx512BF16.weave()
 	for _, s := range []simd{avx512, avx2} {
+		s.round()
+		s.pairs()
+		s.weave()
 		s.softmax()
 		s.scale()
 		s.dot()

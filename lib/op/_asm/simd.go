@@ -16,11 +16,14 @@ import (
 type simd struct {
 	name   string
 	halves int
+	// words: AVX512_BF16 rounds two registers to one of bfloat16.
+	words bool
 }
 
 var (
-	avx512 = simd{"512", 1}
-	avx2   = simd{"256", 2}
+	avx512     = simd{name: "512", halves: 1}
+	avx512BF16 = simd{name: "Words512", halves: 1, words: true}
+	avx2       = simd{name: "256", halves: 2}
 )
 
 func (s simd) reg() reg.VecVirtual {

@@ -1,0 +1,21 @@
+//go:build !purego
+
+package op
+
+// limit returns what the ceiling of t in n is measured with.
+func (t *tier) limit(n Numerics) limit {
+	switch {
+	case t == &generic:
+		return limitGeneric
+	case t == &avx2:
+		return limit{peak256, 12 * 16, readBy(read256, 64)}
+	case t.leftWords && n == BF16:
+		return limit{peakWords512, 24 * 64, readBy(read512, 128)}
+	}
+	return limit{peak512, 24 * 32, readBy(read512, 128)}
+}
+
+// readBy makes the function from a kernel that reads several float32 at once.
+func readBy(kernel func(x *float32, n int), several int) func(x []float32) {
+	return func(x []float32) { kernel(at(x, len(x)), len(x)/several) }
+}

@@ -1,0 +1,223 @@
+package op
+
+import (
+	"fmt"
+	"math"
+)
+
+// Numerics is one of the two definitions of a matrix product. All else is
+// float32 in both.
+type Numerics uint8
+
+const (
+	// F32 computes c = fma(a[k], b[k], c) for k = 0, 1, ..., from +0 or from the
+	// stored c.
+	F32 Numerics = iota
+	// BF16 rounds both operands of every product, in attention and in backward
+	// passes too, to bfloat16 (to nearest even; denormals to zero) and adds in
+	// float32 in blocks of 32 k, the last one filled with zeros. In a block
+	//
+	//	e = o = +0
+	//	for j = 0..15: e = fma(a[2j], b[2j], e); o = fma(a[2j+1], b[2j+1], o)
+	//	c = c + (e + o)
+	//
+	// which is what the matrix units of processors do.
+	BF16
+)
+
+func (n Numerics) String() string {
+	switch n {
+	case F32:
+		return "f32"
+	case BF16:
+		return "bf16"
+	}
+	return fmt.Sprintf("Numerics(%d)", uint8(n))
+}
+
+// reduction is the number of k that are added before they reach c in BF16.
+const reduction = 32
+
+// padded returns k rounded up to whole blocks of a reduction.
+func padded(k int) int { return (k + reduction - 1) / reduction * reduction }
+
+// Operands of BF16 lie in memory as words of two: word 0 of four successive k
+// has k+2 in its lower half and k in its upper one, word 1 has k+3 and k+1. So
+// the words in even places are those of e, the others those of o, and an
+// instruction that takes the upper half first (VDPBF16PS) takes them in order.
+// A word is a float32 of which only the bits matter; k of them take k/2.
+
+// bf16 returns x rounded to bfloat16 in the upper half of a word. A denormal
+// becomes a zero of its sign, a NaN stays one.
+func bf16(x float32) uint32 {
+	u := math.Float32bits(x)
+	switch {
+	case u&0x7f800000 == 0:
+		return u & 0x80000000
+	case x != x:
+		return u&0xffff0000 | 0x00400000
+	}
+	return (u + 0x7fff + u>>16&1) & 0xffff0000
+}
+
+// word makes a word of two numbers.
+func word(upper, lower float32) float32 {
+	return math.Float32frombits(bf16(upper) | bf16(lower)>>16)
+}
+
+// roundGeneric writes x rounded to bfloat16, as float32, and zeros behind it.
+func roundGeneric(dst, x []float32) {
+	for i, v := range x {
+		dst[i] = math.Float32frombits(bf16(v))
+	}
+	clear(dst[len(x):])
+}
+
+// pairsGeneric writes x as words, and zeros behind it. dst holds whole eights of
+// words.
+func pairsGeneric(dst, x []float32) {
+	for ; len(x) >= 4; x, dst = x[4:], dst[2:] {
+		dst[0], dst[1] = word(x[0], x[2]), word(x[1], x[3])
+	}
+	if len(x) > 0 {
+		var rest [4]float32
+		copy(rest[:], x)
+		dst[0], dst[1] = word(rest[0], rest[2]), word(rest[1], rest[3])
+		dst = dst[2:]
+	}
+	clear(dst)
+}
+
+// weaveGeneric writes four rows of n numbers, ld apart, as two rows of words,
+// stride apart.
+func weaveGeneric(dst []float32, stride int, x []float32, ld, n int) {
+	for r := range 2 {
+		to, upper, lower := dst[r*stride:][:n], x[r*ld:][:n], x[(r+2)*ld:][:n]
+		for j, v := range upper {
+			to[j] = word(v, lower[j])
+		}
+	}
+}
+
+// right is the right operand B [k, n] of a product, in panels of 32 columns:
+//
+//	F32   B(l, j) = b[j/32*bp + l*bl + j%32]
+//	BF16  words: that of B(l, j) is b[j/32*bp + s*bl + j%32], s = l/4*2 + l%2
+//
+// In BF16 rows are padded to whole blocks, and columns to 16.
+type right struct {
+	b      []float32
+	bp, bl int
+}
+
+// height returns the number of rows of a panel that hold a reduction of k.
+func (n Numerics) height(k int) int {
+	if n == F32 {
+		return k
+	}
+	return padded(k) / 2
+}
+
+// rowsLen returns the memory that rows needs.
+func (n Numerics) rowsLen(k, cols int) int {
+	if n == F32 {
+		return 0
+	}
+	return n.columnsLen(k, cols)
+}
+
+// columnsLen returns the memory that columns needs.
+func (n Numerics) columnsLen(k, cols int) int { return panels(cols) * panel * n.height(k) }
+
+// rows makes the right operand whose row l is x[l*ld:], l < k. F32 takes it as it
+// is, BF16 packs it into dst.
+func (t *thread) rows(dst, x []float32, ld, k, cols int) right {
+	if t.numerics == F32 {
+		return right{x, panel, ld}
+	}
+	r := right{dst, panel * t.numerics.height(k), panel}
+	for p := range panels(cols) {
+		t.weave(r.b[p*r.bp:], panel, x[p*panel:], ld, k, min(panel, cols-p*panel))
+	}
+	return r
+}
+
+// columns packs the right operand whose column j is x[j*ld:], k long.
+func (t *thread) columns(dst, x []float32, ld, k, cols int) right {
+	r := right{dst, panel * t.numerics.height(k), panel}
+	for p := range panels(cols) {
+		t.column(r.b[p*r.bp:], x[p*panel*ld:], ld, k, min(panel, cols-p*panel))
+	}
+	return r
+}
+
+// column packs one panel of columns.
+func (t *thread) column(dst, x []float32, ld, k, cols int) {
+	if t.numerics == F32 {
+		t.tier.pack(dst, x, ld, cols, k)
+		return
+	}
+	height := t.numerics.height(k)
+	words := t.words.take(cols * height)
+	for j := range cols {
+		t.tier.pairs(words[j*height:][:height], x[j*ld:][:k])
+	}
+	t.tier.pack(dst, words, height, cols, height)
+}
+
+// weave writes k rows of x, n numbers each, as padded(k)/2 rows of words, stride
+// apart.
+func (t *thread) weave(dst []float32, stride int, x []float32, ld, k, n int) {
+	l := 0
+	for ; l+4 <= k; l += 4 {
+		t.tier.weave(dst[l/2*stride:], stride, x[l*ld:], ld, n)
+	}
+	if l < k {
+		rest := t.words.take(4 * n)
+		clear(rest)
+		for r := range k - l {
+			copy(rest[r*n:][:n], x[(l+r)*ld:])
+		}
+		t.tier.weave(dst[l/2*stride:], stride, rest, n, n)
+		l += 4
+	}
+	for s := l / 2; s < padded(k)/2; s++ {
+		clear(dst[s*stride:][:n])
+	}
+}
+
+// productBF16Generic is the definition of the product in [BF16]. The left operand
+// is rounded and, as the right one, padded to whole blocks.
+func productBF16Generic(_ *thread, p *product, i0, i1, j0, j1 int) {
+	for j := j0; j < j1; j++ {
+		w := min(panel, p.n-j*panel)
+		b := p.b[j*p.bp:]
+		for i := i0; i < i1; i++ {
+			c := p.c[i*p.ci+j*panel:][:w]
+			for x, v := range c {
+				if p.add {
+					c[x] = flush(v)
+				} else {
+					c[x] = 0
+				}
+			}
+			for l0 := 0; l0 < p.k; l0 += reduction {
+				var sum [2][panel]float32 // e, o
+				for l := l0; l < l0+reduction; l++ {
+					a, chain := p.a[i*p.ai+l*p.al], &sum[l%2]
+					upper := l%4 < 2
+					for x, v := range b[(l/4*2+l%2)*p.bl:][:w] {
+						u := math.Float32bits(v)
+						if !upper {
+							u <<= 16
+						}
+						chain[x] = fma32(a, math.Float32frombits(u&0xffff0000), chain[x])
+					}
+				}
+				for x := range c {
+					c[x] = flush(c[x] + flush(sum[0][x]+sum[1][x]))
+				}
+			}
+		}
+	}
+}
