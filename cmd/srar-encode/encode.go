@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
+	"strings"
 
 	"srar/lib/chat"
 	"srar/lib/ckpt"
 	"srar/lib/prompt"
 	"srar/lib/rows"
+	"srar/lib/steps"
 	"srar/lib/stream"
 	"srar/lib/tool"
 )
@@ -30,10 +33,12 @@ func setup(t *tool.Tool) func(context.Context) error {
 	return func(ctx context.Context) error { return o.run(ctx, t) }
 }
 
-// The columns that may hold the texts, and their types.
+// The columns that may hold the texts. Verdict rows have another column steps,
+// which is no text.
 const (
-	single = "response"
-	many   = "responses"
+	single = "response"  // utf8
+	many   = "responses" // list<utf8>
+	parts  = "steps"     // list<utf8>: the steps of one text
 )
 
 // policy is what encodes prompts and texts.
@@ -46,13 +51,10 @@ type policy struct {
 
 func (o *options) load() (*policy, error) {
 	p := &policy{}
-	var err error
-	if p.Encoder, err = prompt.Load(o.model); err != nil {
-		return nil, err
-	}
 	c, err := ckpt.Open(o.model)
 	if errors.Is(err, fs.ErrNotExist) && o.noEnd {
-		return p, nil
+		p.Encoder, err = prompt.Load(os.DirFS(o.model))
+		return p, err
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, tool.WithHint(err, "with --no-end tokenizer and chat template are enough")
@@ -61,6 +63,9 @@ func (o *options) load() (*policy, error) {
 		return nil, err
 	}
 	defer c.Close()
+	if p.Encoder, err = prompt.Load(c.Files()); err != nil {
+		return nil, err
+	}
 	if p.digest, err = c.Digest(); err != nil {
 		return nil, err
 	}
@@ -89,11 +94,11 @@ func (o *options) run(ctx context.Context, t *tool.Tool) error {
 	if err != nil {
 		return err
 	}
-	read, err := reader(in.Schema())
+	read, gone, err := reader(in.Schema())
 	if err != nil {
 		return err
 	}
-	out, err := t.Output(in.Schema().Without(many).With(rows.Rollouts.Name, rows.Rollouts.Fields()...))
+	out, err := t.Output(in.Schema().Without(gone...).With(rows.Rollouts.Name, rows.Rollouts.Fields()...))
 	if err != nil {
 		return err
 	}
@@ -106,7 +111,7 @@ func (o *options) run(ctx context.Context, t *tool.Tool) error {
 		if err != nil {
 			return err
 		}
-		b = b.Without(many)
+		b = b.Without(gone...)
 		for i, row := range list {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -126,42 +131,90 @@ func (o *options) run(ctx context.Context, t *tool.Tool) error {
 	})
 }
 
-// reader returns what reads the texts of each row of a batch.
-func reader(s *stream.Schema) (func(b *stream.Batch, n int) ([][]string, error), error) {
-	i, one := s.Lookup(single)
-	j, list := s.Lookup(many)
-	switch {
-	case one && list:
-		return nil, tool.Inputf("rows: there are columns %s and %s; one of them can hold the texts", single, many)
-	case !one && !list:
-		return nil, tool.Inputf("rows: there is no column %s or %s", single, many)
-	case one && s.Fields[i].Type.Kind != stream.Utf8:
-		return nil, tool.Inputf("rows: column %s is %v, not utf8", single, s.Fields[i].Type)
-	case list && !s.Fields[j].Type.Equal(stream.ListOf(stream.TUtf8, false)):
-		return nil, tool.Inputf("rows: column %s is %v, not list<utf8>", many, s.Fields[j].Type)
-	}
-	if one {
-		return func(b *stream.Batch, n int) ([][]string, error) {
-			list, err := rows.Read[struct {
-				Text string `col:"response"`
-			}](b, n)
-			texts := make([][]string, len(list))
-			for i, r := range list {
-				texts[i] = []string{r.Text}
+// readTexts reads the texts of each row of batch n.
+type readTexts func(b *stream.Batch, n int) ([][]string, error)
+
+// reader returns what reads the texts and the columns that go then.
+func reader(s *stream.Schema) (read readTexts, gone []string, err error) {
+	var found []string
+	for _, name := range []string{single, many, parts} {
+		i, ok := s.Lookup(name)
+		if !ok {
+			continue
+		}
+		want := stream.ListOf(stream.TUtf8, false)
+		if name == single {
+			want = stream.TUtf8
+		}
+		if !s.Fields[i].Type.Equal(want) {
+			if name == parts {
+				continue
 			}
-			return texts, err
-		}, nil
+			return nil, nil, tool.Inputf("rows: column %s is %v, not %v", name, s.Fields[i].Type, want)
+		}
+		found = append(found, name)
+	}
+	switch len(found) {
+	case 0:
+		return nil, nil, tool.Inputf("rows: there is no column %s, %s or %s", single, many, parts)
+	case 1:
+	default:
+		return nil, nil, tool.Inputf("rows: there are columns %s; one of them can hold the texts", strings.Join(found, " and "))
+	}
+	switch found[0] {
+	case single:
+		return func(b *stream.Batch, n int) ([][]string, error) {
+			return texts(b, n, func(r struct {
+				Text string `col:"response"`
+			}) ([]string, error) {
+				return []string{r.Text}, nil
+			})
+		}, nil, nil
+	case many:
+		return func(b *stream.Batch, n int) ([][]string, error) {
+			return texts(b, n, func(r struct {
+				Texts []string `col:"responses"`
+			}) ([]string, error) {
+				return r.Texts, nil
+			})
+		}, found, nil
 	}
 	return func(b *stream.Batch, n int) ([][]string, error) {
-		list, err := rows.Read[struct {
-			Texts []string `col:"responses"`
-		}](b, n)
-		texts := make([][]string, len(list))
-		for i, r := range list {
-			texts[i] = r.Texts
+		return texts(b, n, func(r struct {
+			Steps []string `col:"steps"`
+		}) ([]string, error) {
+			text, err := join(r.Steps)
+			return []string{text}, err
+		})
+	}, found, nil
+}
+
+// texts reads the texts of each row of batch n.
+func texts[T any](b *stream.Batch, n int, of func(r T) ([]string, error)) ([][]string, error) {
+	list, err := rows.Read[T](b, n)
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]string, len(list))
+	for i, r := range list {
+		if out[i], err = of(r); err != nil {
+			return nil, rows.Errorf(n, i, "%v", err)
 		}
-		return texts, err
-	}, nil
+	}
+	return out, nil
+}
+
+// join puts each step under its heading.
+func join(list []string) (string, error) {
+	var b strings.Builder
+	for k, s := range list {
+		fmt.Fprintf(&b, "### Step %d: %s\n", k+1, s)
+	}
+	text := b.String()
+	if n := len(steps.Split(text)); n != len(list) {
+		return "", fmt.Errorf("column %s holds %d steps, which read as %d", parts, len(list), n)
+	}
+	return text, nil
 }
 
 // group makes the rollouts of one prompt.
@@ -176,7 +229,10 @@ func (o *options) group(p *policy, messages []rows.Message, texts []string) ([]r
 	}
 	group := make([]rows.Generation, len(texts))
 	for i, text := range texts {
-		tokens := p.Tokenizer.Encode(text)
+		tokens, err := p.Tokenizer.Encode(text)
+		if err != nil {
+			return nil, err
+		}
 		if !o.noEnd {
 			tokens = append(tokens, p.end[0])
 		}

@@ -13,6 +13,7 @@ import (
 	"srar/lib/ckpt"
 	"srar/lib/golden"
 	"srar/lib/rows"
+	"srar/lib/steps"
 	"srar/lib/stream"
 	"srar/lib/trial"
 )
@@ -127,6 +128,25 @@ func TestGroups(t *testing.T) {
 	require.Less(t, len(acting[0][0].PromptTokens), len(a[0].PromptTokens), "<|im_end|> in the message is one token")
 }
 
+// Steps become one text that reads as the same steps.
+func TestSteps(t *testing.T) {
+	type withSteps struct {
+		rows.Prompt
+		Steps []string `col:"steps"`
+	}
+	list := []string{"Step 1: add", "", "#### 3\n"}
+	schema, groups := encode(t, write(t, withSteps{ask("a"), list}), "--model", golden.Model(t))
+	_, there := schema.Lookup("steps")
+	require.False(t, there)
+	require.Equal(t, "### Step 1: Step 1: add\n### Step 2: \n### Step 3: #### 3\n\n", groups[0][0].Response)
+	require.Len(t, steps.Split(groups[0][0].Response), len(list))
+	for _, bad := range [][]string{nil, {"a\n### Step 2: b"}} {
+		r := run(t, write(t, withSteps{ask("a"), list}, withSteps{ask("b"), bad}), "--model", golden.Model(t))
+		require.Equal(t, 3, r.Status)
+		require.Contains(t, r.Voice, "batch 0, row 1: column steps holds ")
+	}
+}
+
 func TestMistakes(t *testing.T) {
 	model := golden.Model(t)
 	empty := t.TempDir()
@@ -147,9 +167,10 @@ func TestMistakes(t *testing.T) {
 	}{
 		{nil, good, 2, "--model is missing"},
 		{[]string{"--model", model, "x"}, good, 2, `unexpected operand "x"`},
-		{[]string{"--model", empty}, good, 1, "tokenizer.json"},
+		{[]string{"--model", empty}, good, 1, "config.json"},
+		{[]string{"--model", empty, "--no-end"}, good, 1, "tokenizer.json"},
 		{[]string{"--model", bare}, good, 1, "hint: with --no-end tokenizer and chat template are enough"},
-		{[]string{"--model", model}, write(t, ask("a")), 3, "there is no column response or responses"},
+		{[]string{"--model", model}, write(t, ask("a")), 3, "there is no column response, responses or steps"},
 		{[]string{"--model", model}, write(t, struct {
 			rows.Prompt
 			Text  string   `col:"response"`

@@ -369,7 +369,7 @@ func TestLoad(t *testing.T) {
 			for file, data := range test.files {
 				require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(data), 0o644))
 			}
-			tmpl, err := Load(dir)
+			tmpl, err := Load(os.DirFS(dir))
 			if test.err != "" {
 				require.ErrorContains(t, err, test.err)
 				return

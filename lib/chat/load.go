@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -71,26 +69,26 @@ var specialNames = []string{
 	"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
 }
 
-// Load reads the chat template of the model in a directory, from
+// Load reads the chat template among the files of a checkpoint, from
 // chat_template.jinja, else from chat_template in tokenizer_config.json, and
 // with it the special and added tokens that tokenizer_config.json,
 // special_tokens_map.json and tokenizer.json name. Where a model has several
 // templates it takes the one named default.
-func Load(dir string) (*Template, error) {
-	t, err := load(dir)
+func Load(files fs.FS) (*Template, error) {
+	t, err := load(files)
 	if err != nil {
-		return nil, fmt.Errorf("chat: model %s: %w", dir, err)
+		return nil, fmt.Errorf("chat: %w", err)
 	}
 	return t, nil
 }
 
-func load(dir string) (*Template, error) {
+func load(files fs.FS) (*Template, error) {
 	config := map[string]json.RawMessage{}
 	legacy := map[string]json.RawMessage{}
-	if err := readJSON(filepath.Join(dir, "tokenizer_config.json"), &config); err != nil {
+	if err := readJSON(files, "tokenizer_config.json", &config); err != nil {
 		return nil, err
 	}
-	if err := readJSON(filepath.Join(dir, "special_tokens_map.json"), &legacy); err != nil {
+	if err := readJSON(files, "special_tokens_map.json", &legacy); err != nil {
 		return nil, err
 	}
 	c := Config{Special: map[string]string{}}
@@ -116,7 +114,7 @@ func load(dir string) (*Template, error) {
 		}
 	}
 	var err error
-	if c.Added, err = addedTokens(filepath.Join(dir, "tokenizer.json")); err != nil {
+	if c.Added, err = addedTokens(files, "tokenizer.json"); err != nil {
 		return nil, err
 	}
 	if raw, ok := config["added_tokens_decoder"]; ok {
@@ -128,7 +126,7 @@ func load(dir string) (*Template, error) {
 			c.Added = append(c.Added, Token{t.Content, t.Special})
 		}
 	}
-	source, err := templateText(dir, config["chat_template"])
+	source, err := templateText(files, config["chat_template"])
 	if err != nil {
 		return nil, err
 	}
@@ -136,8 +134,8 @@ func load(dir string) (*Template, error) {
 }
 
 // readJSON decodes a file; one that does not exist leaves v as it is.
-func readJSON(path string, v any) error {
-	data, err := os.ReadFile(path)
+func readJSON(files fs.FS, name string, v any) error {
+	data, err := fs.ReadFile(files, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -145,7 +143,7 @@ func readJSON(path string, v any) error {
 		err = json.Unmarshal(data, v)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", filepath.Base(path), err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }
@@ -173,8 +171,8 @@ func tokenText(raw json.RawMessage) (text string, ok bool, err error) {
 
 // addedTokens reads the list of added tokens of a tokenizer.json, and no more
 // of it than needed.
-func addedTokens(path string) ([]Token, error) {
-	f, err := os.Open(path)
+func addedTokens(files fs.FS, name string) ([]Token, error) {
+	f, err := files.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -187,7 +185,7 @@ func addedTokens(path string) ([]Token, error) {
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
-		return nil, fmt.Errorf("%s: %w", filepath.Base(path), err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return fail(errors.Join(errors.New("not a JSON object"), err))
@@ -222,8 +220,8 @@ func addedTokens(path string) ([]Token, error) {
 
 // templateText finds the text of the template; raw is that of the
 // configuration, nil where it has none.
-func templateText(dir string, raw json.RawMessage) (string, error) {
-	data, err := os.ReadFile(filepath.Join(dir, "chat_template.jinja"))
+func templateText(files fs.FS, raw json.RawMessage) (string, error) {
+	data, err := fs.ReadFile(files, "chat_template.jinja")
 	if err == nil {
 		return string(data), nil
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 )
@@ -35,13 +36,13 @@ func publish(dir, source string, fill func(tmp string) error) (err error) {
 		return err
 	}
 	parent, base := filepath.Split(dir)
-	if err := os.MkdirAll(parent, 0o777); err != nil {
+	if err := disk.MkdirAll(parent); err != nil {
 		return err
 	}
 	prefix := "." + base + ".tmp-"
 	sweep(parent, prefix)
 	tmp := filepath.Join(parent, prefix+rand.Text()[:10])
-	if err := os.Mkdir(tmp, 0o777); err != nil {
+	if err := disk.Mkdir(tmp); err != nil {
 		return err
 	}
 	defer func() {
@@ -54,13 +55,65 @@ func publish(dir, source string, fill func(tmp string) error) (err error) {
 	if err := fill(tmp); err != nil {
 		return err
 	}
-	if err := syncDir(tmp); err != nil {
+	if err := disk.SyncDir(tmp); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, dir); err != nil {
+	if err := disk.Rename(tmp, dir); err != nil {
 		return err
 	}
-	return syncDir(parent)
+	return disk.SyncDir(parent)
+}
+
+// Probe tells early whether [Write] will be able to make dir: an error is that of
+// making a directory where dir is to appear, or where its parents are.
+func Probe(dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	parent, base := filepath.Split(dir)
+	for {
+		_, err := os.Stat(parent)
+		up := filepath.Dir(filepath.Clean(parent))
+		if err == nil || !errors.Is(err, fs.ErrNotExist) || up == parent {
+			break
+		}
+		parent = up
+	}
+	tmp, err := os.MkdirTemp(parent, "."+base+".tmp-")
+	if err != nil {
+		return err
+	}
+	return os.Remove(tmp)
+}
+
+// disk is what writing asks of the system; tests make it fail.
+var disk fileSystem = osFiles{}
+
+type fileSystem interface {
+	MkdirAll(path string) error
+	Mkdir(path string) error
+	// Create makes a new file; one that is there is an error.
+	Create(path string) (handle, error)
+	// Rename gives a directory a name that is free, or that of an empty directory.
+	Rename(from, to string) error
+	// SyncDir makes the names in a directory durable.
+	SyncDir(path string) error
+}
+
+type handle interface {
+	io.WriteCloser
+	Sync() error
+}
+
+type osFiles struct{}
+
+func (osFiles) MkdirAll(path string) error   { return os.MkdirAll(path, 0o777) }
+func (osFiles) Mkdir(path string) error      { return os.Mkdir(path, 0o777) }
+func (osFiles) Rename(from, to string) error { return os.Rename(from, to) }
+func (osFiles) SyncDir(path string) error    { return syncDir(path) }
+func (osFiles) Create(path string) (handle, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 }
 
 // sweep removes what killed writers left. It is a courtesy: what it cannot
@@ -83,13 +136,13 @@ func sweep(parent, prefix string) {
 // ends a loop of links.
 const maxDepth = 16
 
-// copyTree copies what lies in src to dst, links as what they point to, but at
-// the top only the names that carried accepts.
-func copyTree(dst, src string, carried func(name string) bool, depth int) error {
+// copyTree copies what lies in the directory src of files to dst, links as what
+// they point to, but at the top only the names that carried accepts.
+func copyTree(dst string, files fs.FS, src string, carried func(name string) bool, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("%s: directories are nested too deeply", src)
 	}
-	entries, err := os.ReadDir(src)
+	entries, err := fs.ReadDir(files, src)
 	if err != nil {
 		return err
 	}
@@ -97,23 +150,23 @@ func copyTree(dst, src string, carried func(name string) bool, depth int) error 
 		if !carried(e.Name()) {
 			continue
 		}
-		from, to := filepath.Join(src, e.Name()), filepath.Join(dst, e.Name())
-		st, err := os.Stat(from)
+		from, to := path.Join(src, e.Name()), filepath.Join(dst, e.Name())
+		st, err := fs.Stat(files, from)
 		switch {
 		case err != nil:
 			return err
 		case st.IsDir():
-			if err := os.Mkdir(to, 0o777); err != nil {
+			if err := disk.Mkdir(to); err != nil {
 				return err
 			}
-			if err := copyTree(to, from, func(string) bool { return true }, depth+1); err != nil {
+			if err := copyTree(to, files, from, func(string) bool { return true }, depth+1); err != nil {
 				return err
 			}
-			if err := syncDir(to); err != nil {
+			if err := disk.SyncDir(to); err != nil {
 				return err
 			}
 		case st.Mode().IsRegular():
-			if err := copyFile(to, from); err != nil {
+			if err := copyFile(to, files, from); err != nil {
 				return err
 			}
 		default:
@@ -123,8 +176,8 @@ func copyTree(dst, src string, carried func(name string) bool, depth int) error 
 	return nil
 }
 
-func copyFile(dst, src string) error {
-	f, err := os.Open(src)
+func copyFile(dst string, files fs.FS, src string) error {
+	f, err := files.Open(src)
 	if err != nil {
 		return err
 	}
@@ -144,7 +197,7 @@ func writeBytes(path string, b []byte) error {
 
 // writeFile makes a new file of what fill writes and syncs it.
 func writeFile(path string, fill func(w *bufio.Writer) error) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := disk.Create(path)
 	if err != nil {
 		return err
 	}

@@ -10,11 +10,11 @@ import (
 	"io"
 	"math"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"unicode/utf8"
+
+	"srar/lib/mapped"
 )
 
 // maxHeader bounds the JSON header of a safetensors file, as the format does.
@@ -82,12 +82,12 @@ type entry struct {
 // 100 MB, known types, distinct names, lengths that fit shape and type, and
 // data without hole, overlap or remainder.
 func OpenFile(path string) (*File, error) {
-	m, release, err := mapFile(path)
+	m, release, err := mapped.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	var f *File
-	if e := guard(func() { f, err = parse(m) }); e != nil {
+	if e := mapped.Guard(func() { f, err = parse(m) }); e != nil {
 		err = e
 	}
 	if err != nil {
@@ -305,60 +305,4 @@ func (f *File) Tensor(name string) (Tensor, error) {
 func (f *File) Close() error {
 	f.data = nil
 	return f.release()
-}
-
-// Tensor is a tensor in a mapped file, row-major.
-type Tensor struct {
-	Name  string
-	DType DType
-	Shape []int
-	raw   []byte
-}
-
-// Len returns the number of elements.
-func (t Tensor) Len() int { return len(t.raw) / t.DType.Size() }
-
-// Bytes returns a copy of the stored bytes, little-endian.
-func (t Tensor) Bytes() ([]byte, error) {
-	var b []byte
-	err := t.guard(func() { b = bytes.Clone(t.raw) })
-	return b, err
-}
-
-// Float32 returns the elements of an F32, BF16 or F16 tensor as float32,
-// which holds all three exactly.
-func (t Tensor) Float32() ([]float32, error) {
-	if !t.DType.float() {
-		return nil, fmt.Errorf("tensor %q is %s; weights are read from F32, BF16 and F16", t.Name, t.DType)
-	}
-	x := make([]float32, t.Len())
-	return x, t.guard(func() { decode(x, t.raw, t.DType) })
-}
-
-// guard runs f, which reads t's bytes.
-func (t Tensor) guard(f func()) error {
-	if err := guard(f); err != nil {
-		return fmt.Errorf("tensor %q: %w", t.Name, err)
-	}
-	return nil
-}
-
-// guard runs f, which reads a mapping, and turns the memory fault of a file
-// that was cut meanwhile into an error.
-func guard(f func()) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case interface {
-			runtime.Error
-			Addr() uintptr
-		}:
-			err = fmt.Errorf("the file was cut or failed while it was read: %w", io.ErrUnexpectedEOF)
-		default:
-			panic(r)
-		}
-	}()
-	f()
-	return nil
 }

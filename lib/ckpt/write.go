@@ -7,8 +7,10 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -16,14 +18,17 @@ import (
 type Update struct {
 	Parent *Checkpoint
 	Meta   Meta
-	// Weights holds the float32 master of every parameter of the model,
-	// rounded to the parent's type in the file. Nil: the parent's weights.
-	Weights map[string][]float32
-	// M and V hold the first and second moments of every parameter. Nil: the
-	// new checkpoint has no optimizer.safetensors.
-	M, V map[string][]float32
+	// Weights returns the float32 master of a parameter of the model, which is
+	// rounded to the parent's type in the file. It is asked for one parameter after
+	// another, so that the copies never exist all at once. Nil: the parent's weights.
+	Weights func(name string) []float32
+	// Optimizer lists what optimizer.safetensors holds; where it is empty, the new
+	// checkpoint has none.
+	Optimizer []Array
 	// Metrics is the content of [MetricsFile]. Nil: there is none.
 	Metrics []byte
+
+	as *DType // what [Convert] rounds the weights to
 }
 
 // Write makes the directory dir from u, whole or not at all: it is written
@@ -31,38 +36,57 @@ type Update struct {
 // and is not empty is an error that wraps [fs.ErrExist].
 //
 // The weights keep the parent's names, types, order and division into shards;
-// a copy of a tied output matrix follows the embedding. Files of the parent that
-// this package does not write are copied byte for byte. Equal updates of equal parents give equal
+// those of a GGUF file become one file, what is quantised F32. A copy of a tied
+// output matrix follows the embedding. Files of the parent that this package does
+// not write are copied byte for byte. Equal updates of equal parents give equal
 // bytes. A parameter without values, of another length, or with a value that
 // is not finite in its type is an error.
 func Write(dir string, u Update) error {
-	return in("writing checkpoint "+dir, publish(dir, u.Parent.dir, u.write))
+	source := u.Parent.path
+	if u.Parent.model != nil {
+		source = ""
+	}
+	return in("writing checkpoint "+dir, publish(dir, source, u.write))
+}
+
+// Convert makes the directory dir as [Write] does, with the weights of c rounded
+// to type d (F32, BF16 or F16) in one file, and dtype in config.json. A weight
+// that is not finite in d is an error.
+func Convert(dir string, c *Checkpoint, d DType, m Meta) error {
+	return Write(dir, Update{Parent: c, Meta: m, as: &d})
 }
 
 func (u Update) write(tmp string) error {
+	parent := u.Parent
 	shards := map[string]bool{} // whatever the index calls them
-	for _, f := range u.Parent.files {
+	for _, f := range parent.shards {
 		shards[filepath.Base(f.path)] = true
 	}
-	carried := func(name string) bool { return !shards[name] && !written(name) }
-	if err := copyTree(tmp, u.Parent.dir, carried, 0); err != nil {
+	carried := func(name string) bool {
+		return !shards[name] && !written(name) && (u.as == nil || name != configFile)
+	}
+	if err := copyTree(tmp, parent.files, ".", carried, 0); err != nil {
 		return err
 	}
-	for _, f := range u.Parent.files {
-		if err := u.writeWeights(filepath.Join(tmp, filepath.Base(f.path)), f); err != nil {
+	if u.as != nil || parent.model != nil {
+		if err := u.writeWhole(tmp); err != nil {
 			return err
+		}
+	} else {
+		for _, f := range parent.shards {
+			if err := u.writeWeights(filepath.Join(tmp, filepath.Base(f.path)), f); err != nil {
+				return err
+			}
+		}
+		if filepath.Base(parent.shards[0].path) != weightsFile {
+			// Names and sizes are the parent's, so its index still holds.
+			if err := copyFile(filepath.Join(tmp, indexFile), parent.files, indexFile); err != nil {
+				return err
+			}
 		}
 	}
-	if filepath.Base(u.Parent.files[0].path) != weightsFile {
-		// Names and sizes are the parent's, so its index still holds.
-		if err := copyFile(filepath.Join(tmp, indexFile), filepath.Join(u.Parent.dir, indexFile)); err != nil {
-			return err
-		}
-	}
-	if u.M != nil || u.V != nil {
-		if err := u.writeOptimizer(filepath.Join(tmp, optimizerFile)); err != nil {
-			return err
-		}
+	if err := writeOptimizer(tmp, u.Optimizer); err != nil {
+		return err
 	}
 	if u.Metrics != nil {
 		if err := writeBytes(filepath.Join(tmp, MetricsFile), u.Metrics); err != nil {
@@ -89,6 +113,73 @@ func writeMeta(dir string, m Meta) error {
 	return writeBytes(filepath.Join(dir, metaFile), b)
 }
 
+// writeWhole writes all weights to one file, in the type that they are rounded to.
+func (u Update) writeWhole(tmp string) error {
+	if u.as != nil {
+		b, err := fs.ReadFile(u.Parent.files, configFile)
+		if err == nil {
+			b, err = retype(b, *u.as)
+		}
+		if err != nil {
+			return in(configFile, err)
+		}
+		if err := writeBytes(filepath.Join(tmp, configFile), b); err != nil {
+			return err
+		}
+	}
+	var list []output
+	for _, name := range u.Parent.Names() {
+		t, err := u.Parent.Tensor(name)
+		if err != nil {
+			return err
+		}
+		d := t.DType
+		if u.as != nil && d.float() {
+			d = *u.as
+		}
+		list = append(list, output{name, d, t.Shape, func(w *bufio.Writer) error { return u.put(w, t, d) }})
+	}
+	return writeContents(filepath.Join(tmp, weightsFile), list)
+}
+
+// retype returns config.json with another type of the weights.
+func retype(config []byte, d DType) ([]byte, error) {
+	fields := map[string]json.RawMessage{}
+	err := walkObject(config, func(dec *json.Decoder, key string) error {
+		var v json.RawMessage
+		err := dec.Decode(&v)
+		fields[key] = v
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	field := "torch_dtype"
+	if fields["dtype"] != nil {
+		field = "dtype" // the newer name
+	}
+	fields[field] = json.RawMessage(strconv.Quote(torchNames[d]))
+	return indent(fields)
+}
+
+// put writes the new values of a tensor as type d.
+func (u Update) put(w *bufio.Writer, t Tensor, d DType) error {
+	x, err := u.weight(t)
+	if err == nil && x == nil && d != t.DType {
+		x, err = t.Float32()
+	}
+	if err != nil {
+		return err
+	}
+	if x == nil {
+		return t.pieces(func(b []byte) error {
+			_, err := w.Write(b)
+			return err
+		})
+	}
+	return in(fmt.Sprintf("tensor %q", t.Name), writeFloats(w, x, d))
+}
+
 // writeWeights writes a file of the parent's anew: its header, then new data.
 func (u Update) writeWeights(path string, f *File) error {
 	return writeFile(path, func(w *bufio.Writer) error {
@@ -101,21 +192,12 @@ func (u Update) writeWeights(path string, f *File) error {
 			return cmp.Or(cmp.Compare(x.lo, y.lo), cmp.Compare(x.hi, y.hi), cmp.Compare(a, b))
 		})
 		for _, name := range order {
-			t, err := f.Tensor(name)
+			t, err := u.Parent.Tensor(name)
 			if err != nil {
 				return err
 			}
-			x, err := u.weight(t)
-			if err != nil {
+			if err := u.put(w, t, t.DType); err != nil {
 				return err
-			}
-			if x == nil {
-				err = t.copyTo(w)
-			} else {
-				err = writeFloats(w, x, t.DType)
-			}
-			if err != nil {
-				return in(fmt.Sprintf("tensor %q", name), err)
 			}
 		}
 		return nil
@@ -132,30 +214,64 @@ func (u Update) weight(t Tensor) ([]float32, error) {
 	if u.Weights == nil || c.passive(name) {
 		return nil, nil
 	}
-	x, ok := u.Weights[name]
-	if !ok || len(x) != t.Len() {
+	x := u.Weights(name)
+	if len(x) != t.Len() {
 		return nil, fmt.Errorf("tensor %q: %d new values for %d", t.Name, len(x), t.Len())
 	}
 	return x, nil
 }
 
-// writeOptimizer writes optimizer.safetensors, all of it F32 in order of name.
-func (u Update) writeOptimizer(path string) error {
-	var list []array
-	for _, p := range u.Parent.Config.Parameters() {
-		t, err := u.Parent.Tensor(p.Name)
-		if err != nil {
-			return err
-		}
-		list = append(list, array{p.Name + ".m", F32, p.Shape, u.M[p.Name]}, array{p.Name + ".v", F32, p.Shape, u.V[p.Name]})
-		if t.DType != F32 && u.Weights != nil {
-			list = append(list, array{p.Name, F32, p.Shape, u.Weights[p.Name]})
-		}
-	}
-	return writeTensors(path, list)
+// Array is a tensor to be written: float32 values that are rounded to DType, or
+// the bytes of another type. The values are asked for when their turn comes.
+type Array struct {
+	Name   string
+	DType  DType
+	Shape  []int
+	Floats func() []float32
+	Bytes  func() []byte // where Floats is nil
 }
 
-// array is a tensor to be written: float32 values, stored as DType.
+func (a Array) output() output {
+	n := 1
+	for _, d := range a.Shape {
+		n *= d
+	}
+	return output{a.Name, a.DType, a.Shape, func(w *bufio.Writer) error {
+		if a.Floats == nil {
+			b := a.Bytes()
+			if len(b) != n*a.DType.Size() {
+				return fmt.Errorf("tensor %q: %d bytes of %s for shape %v", a.Name, len(b), a.DType, a.Shape)
+			}
+			_, err := w.Write(b)
+			return err
+		}
+		x := a.Floats()
+		if len(x) != n {
+			return fmt.Errorf("tensor %q: %d values for shape %v", a.Name, len(x), a.Shape)
+		}
+		return in(fmt.Sprintf("tensor %q", a.Name), writeFloats(w, x, a.DType))
+	}}
+}
+
+// writeOptimizer writes optimizer.safetensors in order of name, if there is
+// anything to write.
+func writeOptimizer(dir string, list []Array) error {
+	if len(list) == 0 {
+		return nil
+	}
+	return writeArrays(filepath.Join(dir, optimizerFile), list)
+}
+
+// writeArrays writes a safetensors file of arrays.
+func writeArrays(path string, list []Array) error {
+	all := make([]output, len(list))
+	for i, a := range list {
+		all[i] = a.output()
+	}
+	return writeContents(path, all)
+}
+
+// array is a tensor to be written whose float32 values are in memory.
 type array struct {
 	Name  string
 	DType DType
@@ -163,20 +279,30 @@ type array struct {
 	Data  []float32
 }
 
-// writeTensors writes a safetensors file, its tensors in order of name.
+// writeTensors writes a safetensors file of arrays in memory.
 func writeTensors(path string, list []array) error {
-	list = slices.SortedFunc(slices.Values(list), func(a, b array) int { return strings.Compare(a.Name, b.Name) })
+	all := make([]Array, len(list))
+	for i, t := range list {
+		all[i] = Array{Name: t.Name, DType: t.DType, Shape: t.Shape, Floats: func() []float32 { return t.Data }}
+	}
+	return writeArrays(path, all)
+}
+
+// output is a tensor to be written: put writes its bytes.
+type output struct {
+	Name  string
+	DType DType
+	Shape []int
+	put   func(w *bufio.Writer) error
+}
+
+// writeContents writes a safetensors file, its tensors in order of name.
+func writeContents(path string, list []output) error {
+	list = slices.SortedFunc(slices.Values(list), func(a, b output) int { return strings.Compare(a.Name, b.Name) })
 	var h bytes.Buffer
 	h.WriteString(`{"__metadata__":{"format":"pt"}`)
 	at := 0
 	for _, t := range list {
-		n := 1
-		for _, d := range t.Shape {
-			n *= d
-		}
-		if n != len(t.Data) {
-			return fmt.Errorf("tensor %q: %d values for shape %v", t.Name, len(t.Data), t.Shape)
-		}
 		name, err := json.Marshal(t.Name)
 		if err != nil {
 			return err
@@ -185,7 +311,10 @@ func writeTensors(path string, list []array) error {
 		if err != nil {
 			return err
 		}
-		size := n * t.DType.Size()
+		size := t.DType.Size()
+		for _, d := range t.Shape {
+			size *= d
+		}
 		fmt.Fprintf(&h, `,%s:{"dtype":"%s","shape":%s,"data_offsets":[%d,%d]}`, name, t.DType, shape, at, at+size)
 		at += size
 	}
@@ -197,8 +326,8 @@ func writeTensors(path string, list []array) error {
 		w.Write(binary.LittleEndian.AppendUint64(nil, uint64(h.Len())))
 		w.Write(h.Bytes())
 		for _, t := range list {
-			if err := writeFloats(w, t.Data, t.DType); err != nil {
-				return in(fmt.Sprintf("tensor %q", t.Name), err)
+			if err := t.put(w); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -218,22 +347,6 @@ func writeFloats(w *bufio.Writer, x []float32, d DType) error {
 		if _, err := w.Write(raw); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// copyTo copies the stored bytes in pieces, so that a fault is caught here.
-func (t Tensor) copyTo(w *bufio.Writer) error {
-	buf := make([]byte, chunk)
-	for raw := t.raw; len(raw) > 0; {
-		n := 0
-		if err := guard(func() { n = copy(buf, raw) }); err != nil {
-			return err
-		}
-		if _, err := w.Write(buf[:n]); err != nil {
-			return err
-		}
-		raw = raw[n:]
 	}
 	return nil
 }

@@ -14,22 +14,26 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// update returns an update of c whose every value differs from the parent's.
-func update(t *testing.T, c *Checkpoint) Update {
-	u := Update{Parent: c, Weights: map[string][]float32{}, M: map[string][]float32{}, V: map[string][]float32{}}
+// update returns an update of c whose every value differs from the parent's,
+// and the masters that its Weights and Optimizer give.
+func update(t *testing.T, c *Checkpoint) (u Update, masters map[string][]float32) {
+	u, masters = Update{Parent: c}, map[string][]float32{}
+	u.Weights = func(name string) []float32 { return masters[name] }
 	w := floats(t, c)
 	for _, p := range c.Config.Parameters() {
-		x, m, v := slices.Clone(w[p.Name]), make([]float32, len(w[p.Name])), make([]float32, len(w[p.Name]))
+		x := slices.Clone(w[p.Name])
 		for i := range x {
 			x[i] += 1 + float32(i)/1024
-			m[i], v[i] = float32(i), float32(i)*2
 		}
-		u.Weights[p.Name], u.M[p.Name], u.V[p.Name] = x, m, v
+		masters[p.Name] = x
+		u.Optimizer = append(u.Optimizer,
+			Array{Name: p.Name, DType: F32, Shape: p.Shape, Floats: func() []float32 { return masters[p.Name] }},
+			Array{Name: p.Name + ".codes", DType: U8, Shape: []int{3}, Bytes: func() []byte { return []byte{1, 2, byte(len(p.Name))} }})
 	}
 	digest, err := c.Digest()
 	require.NoError(t, err)
 	u.Meta = Meta{Step: 7, Parent: digest, Made: "sha256:made", History: []json.RawMessage{json.RawMessage(`{"command":"test"}`)}}
-	return u
+	return u, masters
 }
 
 func TestWrite(t *testing.T) {
@@ -63,7 +67,7 @@ func TestWrite(t *testing.T) {
 			}
 			before := content(t, dir)
 			c := open(t, dir)
-			u := update(t, c)
+			u, masters := update(t, c)
 			u.Metrics = []byte("new")
 			beside := t.TempDir()
 			out := filepath.Join(beside, "a", "M1")
@@ -95,16 +99,17 @@ func TestWrite(t *testing.T) {
 				is, err := e.Tensor(p.Name)
 				require.NoError(t, err)
 				require.Equal(t, was.DType, is.DType)
-				for i, x := range u.Weights[p.Name] {
+				for i, x := range masters[p.Name] {
 					require.Equal(t, rounded(t, x, d), got[p.Name][i])
 				}
-				stored(t, opt, p.Name+".m", u.M[p.Name])
-				stored(t, opt, p.Name+".v", u.V[p.Name])
-				if d != F32 {
-					stored(t, opt, p.Name, u.Weights[p.Name])
-				}
+				stored(t, opt, p.Name, masters[p.Name])
+				codes, err := opt.Tensor(p.Name + ".codes")
+				require.NoError(t, err)
+				b, err := codes.Bytes()
+				require.NoError(t, err)
+				require.Equal(t, []byte{1, 2, byte(len(p.Name))}, b)
 			}
-			require.Len(t, opt.names, map[bool]int{true: 2, false: 3}[d == F32]*len(tiny.Parameters()))
+			require.Len(t, opt.names, 2*len(tiny.Parameters()))
 			if tc.copied {
 				require.Equal(t, got[embedName], got[headName], "the copy of the tied head follows")
 			}
@@ -145,7 +150,7 @@ func stored(t *testing.T, f *File, name string, want []float32) {
 
 // TestWriteFresh writes the parent's weights without what tells of its training.
 func TestWriteFresh(t *testing.T) {
-	u := update(t, open(t, makeTiny(t, tiny, BF16, nil)))
+	u, _ := update(t, open(t, makeTiny(t, tiny, BF16, nil)))
 	u.Metrics = []byte("of the parent")
 	one := filepath.Join(t.TempDir(), "M1")
 	require.NoError(t, Write(one, u))
@@ -166,26 +171,34 @@ func TestWriteFails(t *testing.T) {
 	c := open(t, dir)
 	nan := float32(0)
 	nan /= nan
+	const norm = "model.norm.weight"
 	for _, tc := range []struct {
 		want   string
-		change func(u Update)
+		change func(u *Update, w map[string][]float32)
 	}{
-		{`tensor "model.norm.weight": 0 new values for 6`, func(u Update) { delete(u.Weights, "model.norm.weight") }},
-		{`tensor "model.norm.weight": 5 new values for 6`, func(u Update) { u.Weights["model.norm.weight"] = u.Weights["model.norm.weight"][:5] }},
-		{`tensor "model.norm.weight": from element 0: element 3: NaN is not finite`, func(u Update) { u.Weights["model.norm.weight"][3] = nan }},
-		{`65520 is not finite as F16`, func(u Update) { u.Weights["model.norm.weight"][0] = 65520 }},
-		{`tensor "model.norm.weight.v": 0 values`, func(u Update) { delete(u.V, "model.norm.weight") }},
-		{`tensor "model.norm.weight.m": from element 0: element 0: NaN`, func(u Update) { u.M["model.norm.weight"][0] = nan }},
+		{`tensor "model.norm.weight": 0 new values for 6`, func(_ *Update, w map[string][]float32) { delete(w, norm) }},
+		{`tensor "model.norm.weight": 5 new values for 6`, func(_ *Update, w map[string][]float32) { w[norm] = w[norm][:5] }},
+		{`tensor "model.norm.weight": from element 0: element 3: NaN is not finite`, func(_ *Update, w map[string][]float32) { w[norm][3] = nan }},
+		{`65520 is not finite as F16`, func(_ *Update, w map[string][]float32) { w[norm][0] = 65520 }},
+		{`tensor "x": 1 values for shape [2]`, func(u *Update, _ map[string][]float32) {
+			u.Optimizer = []Array{{Name: "x", Shape: []int{2}, Floats: func() []float32 { return []float32{1} }}}
+		}},
+		{`tensor "x": from element 0: element 0: NaN`, func(u *Update, _ map[string][]float32) {
+			u.Optimizer = []Array{{Name: "x", Shape: []int{1}, Floats: func() []float32 { return []float32{nan} }}}
+		}},
+		{`tensor "x": 3 bytes of U8 for shape [2]`, func(u *Update, _ map[string][]float32) {
+			u.Optimizer = []Array{{Name: "x", DType: U8, Shape: []int{2}, Bytes: func() []byte { return []byte{1, 2, 3} }}}
+		}},
 	} {
-		u := update(t, c)
-		tc.change(u)
+		u, w := update(t, c)
+		tc.change(&u, w)
 		beside := t.TempDir()
 		err := Write(filepath.Join(beside, "M1"), u)
 		require.ErrorContains(t, err, tc.want)
 		require.Empty(t, names(t, beside))
 	}
 
-	u := update(t, c)
+	u, _ := update(t, c)
 	out := filepath.Join(t.TempDir(), "M1")
 	require.NoError(t, Write(out, u))
 	before := content(t, out)
@@ -207,7 +220,8 @@ func TestSweep(t *testing.T) {
 	release, ok := hold(filepath.Join(beside, ".M1.tmp-alive"))
 	require.True(t, ok)
 	defer release()
-	require.NoError(t, Write(filepath.Join(beside, "M1"), update(t, open(t, makeTiny(t, tiny, F32, nil)))))
+	u, _ := update(t, open(t, makeTiny(t, tiny, F32, nil)))
+	require.NoError(t, Write(filepath.Join(beside, "M1"), u))
 	require.Equal(t, []string{".M1.tmp-alive", ".M2.tmp-other", "M1"}, names(t, beside))
 }
 

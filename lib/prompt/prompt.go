@@ -3,6 +3,8 @@
 package prompt
 
 import (
+	"io/fs"
+
 	"srar/lib/chat"
 	"srar/lib/token"
 )
@@ -14,13 +16,13 @@ type Encoder struct {
 	template  *chat.Template
 }
 
-// Load reads tokenizer and chat template of the checkpoint in dir.
-func Load(dir string) (*Encoder, error) {
-	tok, err := token.Load(dir)
+// Load reads tokenizer and chat template among the files of a checkpoint.
+func Load(files fs.FS) (*Encoder, error) {
+	tok, err := token.Load(files)
 	if err != nil {
 		return nil, err
 	}
-	tpl, err := chat.Load(dir)
+	tpl, err := chat.Load(files)
 	if err != nil {
 		return nil, err
 	}
@@ -39,18 +41,22 @@ func (e *Encoder) Encode(messages []chat.Message, control bool) ([]int32, error)
 	if err != nil {
 		return nil, err
 	}
-	return e.ids(text, guarded), nil
+	return e.ids(text, guarded)
 }
 
 // ids encodes a rendered chat, its guarded ranges as plain text.
-func (e *Encoder) ids(text string, guarded [][2]int) []int32 {
+func (e *Encoder) ids(text string, guarded [][2]int) ([]int32, error) {
 	var ids []int32
 	for piece, plain := range chat.Pieces(text, guarded) {
+		var guard [][2]int
 		if plain {
-			ids = append(ids, e.Tokenizer.EncodeGuarded(piece, [][2]int{{0, len(piece)}})...)
-		} else {
-			ids = append(ids, e.Tokenizer.Encode(piece)...)
+			guard = [][2]int{{0, len(piece)}}
 		}
+		more, err := e.Tokenizer.EncodeGuarded(piece, guard)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, more...)
 	}
-	return ids
+	return ids, nil
 }

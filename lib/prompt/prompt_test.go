@@ -32,7 +32,7 @@ func loadGolden(t *testing.T, name string) *Encoder {
 		require.NoError(t, err)
 		put(file, b)
 	}
-	e, err := Load(dir)
+	e, err := Load(os.DirFS(dir))
 	require.NoError(t, err)
 	return e
 }
@@ -101,7 +101,9 @@ func TestGoldenIDs(t *testing.T) {
 				o.ControlTokens = control
 				text, ranges, err := e.template.RenderObjects(objects, o)
 				require.NoError(t, err)
-				require.Equal(t, ids, e.ids(text, ranges), "control %v", control)
+				got, err := e.ids(text, ranges)
+				require.NoError(t, err)
+				require.Equal(t, ids, got, "control %v", control)
 			}
 			if string(c.Kwargs) != `{"enable_thinking": false}` || !c.AddGenerationPrompt || o.Tools != nil || o.Documents != nil {
 				return

@@ -17,7 +17,10 @@ import (
 
 // region says that bytes [lo, hi) of a composed text come from bytes
 // [srcLo, srcHi) of its source. Between regions bytes are equal one by one.
-type region struct{ lo, hi, srcLo, srcHi int }
+type region struct {
+	lo, hi, srcLo, srcHi int
+	chars                []region // each character, and the one of the source that the reference aligns it to
+}
 
 // compose returns the normalised text and the regions where it differs.
 func compose(s string) (string, []region) {
@@ -64,11 +67,37 @@ func compose(s string) (string, []region) {
 			out.WriteRune(m.r)
 		}
 		if out.String()[lo:] != s[at:end] {
-			regions = append(regions, region{lo, out.Len(), at, end})
+			regions = append(regions, region{lo, out.Len(), at, end, seq.align(s, lo, at)})
 		}
 		at = end
 	}
 	return out.String(), regions
+}
+
+// align returns where the reference says that each character comes from: it goes
+// along the source and takes for each the next one, of which it then skips as
+// many as were composed; what a decomposition added stands where the one before
+// does. The sequence begins at byte lo of the composed text, at in the source s.
+func (q sequence) align(s string, lo, at int) []region {
+	chars := make([]region, 0, len(q))
+	last := region{srcLo: at, srcHi: at} // the source character passed last
+	for _, m := range q {
+		skip := -m.more
+		if m.more <= 0 {
+			_, n := utf8.DecodeRuneInString(s[at:])
+			last.srcLo, last.srcHi = at, at+n
+			at += n
+		}
+		hi := lo + utf8.RuneLen(m.r)
+		chars = append(chars, region{lo: lo, hi: hi, srcLo: last.srcLo, srcHi: last.srcHi})
+		lo = hi
+		for ; skip > 0; skip-- {
+			_, n := utf8.DecodeRuneInString(s[at:])
+			last.srcLo, last.srcHi = at, at+n
+			at += n
+		}
+	}
+	return chars
 }
 
 // starts reports whether nothing before r changes with it: it is neither
@@ -86,6 +115,7 @@ type sequence []mark
 type mark struct {
 	r     rune
 	class uint8 // canonical combining class
+	more  int   // characters more than the source has: 1 for what a decomposition adds, -1 for each composed
 }
 
 // Hangul syllables follow from arithmetic (Unicode 3.12).
@@ -97,24 +127,26 @@ const (
 // decompose appends the full canonical decomposition of r.
 func (q *sequence) decompose(r rune) {
 	if s := r - hangulS; s >= 0 && s < countL*countV*countT {
-		*q = append(*q, mark{hangulL + s/(countV*countT), 0}, mark{hangulV + s/countT%countV, 0})
+		*q = append(*q, mark{r: hangulL + s/(countV*countT)}, mark{r: hangulV + s/countT%countV, more: 1})
 		if s%countT > 0 {
-			*q = append(*q, mark{hangulT + s%countT, 0})
+			*q = append(*q, mark{r: hangulT + s%countT, more: 1})
 		}
 		return
 	}
 	if classes().entry(r)&composingFlag == 0 {
-		*q = append(*q, mark{r, 0})
+		*q = append(*q, mark{r: r})
 		return
 	}
 	p := norm.NFD.PropertiesString(string(r))
 	if d := p.Decomposition(); d != nil {
+		more := 0
 		for _, r := range string(d) {
-			*q = append(*q, mark{r, norm.NFD.PropertiesString(string(r)).CCC()})
+			*q = append(*q, mark{r, norm.NFD.PropertiesString(string(r)).CCC(), more})
+			more = 1
 		}
 		return
 	}
-	*q = append(*q, mark{r, p.CCC()})
+	*q = append(*q, mark{r: r, class: p.CCC()})
 }
 
 // order sorts each run of marks by class, equal ones in their order
@@ -138,7 +170,7 @@ func (q *sequence) compose() {
 		// stands between it and the starter.
 		if starter >= 0 && (n == starter+1 || a[n-1].class != 0 && a[n-1].class < m.class) {
 			if c, ok := composite(a[starter].r, m.r); ok {
-				a[starter].r = c
+				a[starter].r, a[starter].more = c, a[starter].more+m.more-1
 				continue
 			}
 		}

@@ -1,28 +1,35 @@
 package token
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // Encode returns the ids of text. Added tokens, the special ones included, are
-// recognised wherever they are written; nothing else is added.
-func (t *Tokenizer) Encode(text string) []int32 { return t.EncodeGuarded(text, nil) }
+// recognised wherever they are written; nothing else is added. It fails only
+// where the tokenizer splits by a pattern that none of the supported families
+// has, and that pattern takes too long for the text.
+func (t *Tokenizer) Encode(text string) ([]int32, error) { return t.EncodeGuarded(text, nil) }
 
 // EncodeGuarded is [Tokenizer.Encode] for text in which some byte ranges [lo, hi)
 // came from elsewhere: no added token is recognised that overlaps one, so that
 // nobody who writes part of a prompt can write its control tokens. The ranges
 // are in ascending order. Words are split as if there were no ranges.
-func (t *Tokenizer) EncodeGuarded(text string, plain [][2]int) []int32 {
+func (t *Tokenizer) EncodeGuarded(text string, plain [][2]int) ([]int32, error) {
 	e := encoder{t: t, ids: make([]int32, 0, len(text)/3+8), plain: plain}
-	e.text(text)
-	return e.ids
+	err := e.text(text)
+	return e.ids, err
 }
 
 // EncodeOffsets returns with each id the byte range [lo, hi) of text that it
-// stands for. Where normalisation changed a sequence of combining characters,
-// its tokens stand for the whole sequence.
-func (t *Tokenizer) EncodeOffsets(text string) (ids []int32, spans [][2]int) {
+// stands for. Where normalisation changed a sequence of combining characters, a
+// token stands for the characters that the reference aligns its own to: of those
+// that were composed to one, the first. So some bytes may belong to no token, and
+// tokens that share a character may share bytes.
+func (t *Tokenizer) EncodeOffsets(text string) (ids []int32, spans [][2]int, err error) {
 	e := encoder{t: t, spans: [][2]int{}}
-	e.text(text)
-	return e.ids, e.spans
+	err = e.text(text)
+	return e.ids, e.spans, err
 }
 
 // encoder is one run of an encoding.
@@ -31,9 +38,10 @@ type encoder struct {
 	ids   []int32
 	plain [][2]int
 	spans [][2]int // nil where they are not asked for
+	err   error    // of the first word that could not be split off
 }
 
-func (e *encoder) text(s string) {
+func (e *encoder) text(s string) error {
 	e.t.raw.find(s, e.blocked(0, nil), func(lo, hi int, id int32) {
 		if id >= 0 {
 			e.emit(id, lo, hi)
@@ -45,6 +53,10 @@ func (e *encoder) text(s string) {
 		}
 		e.normalised(text, lo, regions)
 	})
+	if e.err != nil {
+		return fmt.Errorf("encode: %w", e.err)
+	}
+	return nil
 }
 
 // normalised encodes a piece of normalised text whose source begins at byte base.
@@ -55,7 +67,7 @@ func (e *encoder) normalised(s string, base int, regions []region) {
 	}
 	e.t.normal.find(s, e.blocked(base, regions), func(lo, hi int, id int32) {
 		if id >= 0 {
-			from, to := source(regions, lo, hi)
+			from, to := aligned(regions, lo, hi)
 			e.emit(id, base+from, base+to)
 			return
 		}
@@ -65,8 +77,11 @@ func (e *encoder) normalised(s string, base int, regions []region) {
 
 // words encodes s, which begins at byte from of the normalised piece.
 func (e *encoder) words(s string, from, base int, regions []region) {
+	if e.err != nil {
+		return
+	}
 	t := e.t
-	t.split(s, 0, len(s), func(lo, hi int) {
+	e.err = t.split(s, 0, len(s), func(lo, hi int) {
 		n := len(e.ids)
 		e.ids = t.word(e.ids, s[lo:hi])
 		if e.spans == nil {
@@ -78,7 +93,7 @@ func (e *encoder) words(s string, from, base int, regions []region) {
 			for t.gaps && t.single[s[at]] < 0 {
 				at++ // dropped before the token
 			}
-			a, b := source(regions, from+at, from+end)
+			a, b := aligned(regions, from+at, from+end)
 			e.spans = append(e.spans, [2]int{base + a, base + b})
 			at = end
 		}
@@ -124,23 +139,42 @@ func (e *encoder) blocked(base int, regions []region) func(lo, hi int) bool {
 	}
 }
 
-// source maps bytes [lo, hi) of a composed text to its source.
+// source maps bytes [lo, hi) of a composed text to all of the source that had a
+// part in them.
 func source(regions []region, lo, hi int) (int, int) {
-	from, _ := origin(regions, lo)
-	_, to := origin(regions, hi-1)
+	from, _ := origin(regions, lo, false)
+	_, to := origin(regions, hi-1, false)
 	return from, to
 }
 
-// origin returns the bytes of the source that byte i stands for.
-func origin(regions []region, i int) (lo, hi int) {
+// aligned maps them to the part that the reference gives them.
+func aligned(regions []region, lo, hi int) (int, int) {
+	from, _ := origin(regions, lo, true)
+	_, to := origin(regions, hi-1, true)
+	return from, to
+}
+
+// find returns the index of the first region that ends behind byte i.
+func find(regions []region, i int) int {
 	k, _ := slices.BinarySearchFunc(regions, i, func(r region, i int) int {
 		if r.hi <= i {
 			return -1
 		}
 		return 1
 	})
+	return k
+}
+
+// origin returns the bytes of the source that byte i stands for, in a region
+// those of its character or of the whole.
+func origin(regions []region, i int, char bool) (lo, hi int) {
+	k := find(regions, i)
 	if k < len(regions) && regions[k].lo <= i {
-		return regions[k].srcLo, regions[k].srcHi
+		r := &regions[k]
+		if char {
+			r = &r.chars[find(r.chars, i)]
+		}
+		return r.srcLo, r.srcHi
 	}
 	shift := 0
 	if k > 0 {

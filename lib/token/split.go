@@ -1,23 +1,32 @@
 package token
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"time"
 	"unicode/utf8"
 
 	"github.com/dlclark/regexp2/v2"
 )
 
-// splitter cuts s[lo:hi] into words from left to right.
-type splitter func(s string, lo, hi int, visit func(lo, hi int))
+// splitter cuts s[lo:hi] into words from left to right. Only a pattern from a file
+// fails, when it takes too long.
+type splitter func(s string, lo, hi int, visit func(lo, hi int)) error
 
 // then applies q to each word of p.
 func (p splitter) then(q splitter) splitter {
 	if p == nil {
 		return q
 	}
-	return func(s string, lo, hi int, visit func(lo, hi int)) {
-		p(s, lo, hi, func(lo, hi int) { q(s, lo, hi, visit) })
+	return func(s string, lo, hi int, visit func(lo, hi int)) error {
+		var first error
+		err := p(s, lo, hi, func(lo, hi int) {
+			if first == nil {
+				first = q(s, lo, hi, visit)
+			}
+		})
+		return cmp.Or(err, first)
 	}
 }
 
@@ -71,7 +80,10 @@ func parseSplit(p part, last bool) (splitter, error) {
 		case p.UseRegex == nil || *p.UseRegex:
 			return splitGPT2, nil
 		}
-		return func(s string, lo, hi int, visit func(lo, hi int)) { visit(lo, hi) }, nil
+		return func(s string, lo, hi int, visit func(lo, hi int)) error {
+			visit(lo, hi)
+			return nil
+		}, nil
 	case "Digits":
 		return splitDigits(p.Individual), nil
 	case "Split":
@@ -107,39 +119,55 @@ func parsePattern(p part) (splitter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pattern %q: %w", pattern, err)
 	}
-	return splitRegexp(re, p.Invert), nil
+	return splitRegexp(re, p.Invert, patternLimit), nil
 }
+
+// patternLimit bounds the time that a pattern may take for one text. Backtracking
+// takes time without bound: exponential for some patterns, quadratic for more.
+const patternLimit = 20 * time.Second
 
 // splitRegexp cuts at every match; what lies between two matches is a word
 // too, unless it is dropped. Classes such as \p{L} are those of the standard
 // library's Unicode version here, not those of the reference. Matching
-// backtracks without a limit, as the reference does.
-func splitRegexp(re *regexp2.Regexp, drop bool) splitter {
-	return func(s string, lo, hi int, visit func(lo, hi int)) {
-		matches, err := re.FindAllStringIndex(s[lo:hi], -1)
-		if err != nil {
-			panic(fmt.Sprintf("token: pattern without limits stopped: %v", err))
+// backtracks, as the reference does, until a text has taken limit.
+func splitRegexp(re *regexp2.Regexp, drop bool, limit time.Duration) splitter {
+	re.MatchTimeout = limit
+	return func(s string, lo, hi int, visit func(lo, hi int)) error {
+		deadline, late := time.Now().Add(limit), false
+		done, at, passed := lo, lo, 0 // at is the byte after the characters passed
+		skip := func(n int) int {
+			for ; passed < n; passed++ {
+				_, w := utf8.DecodeRuneInString(s[at:hi])
+				at += w
+			}
+			return at
 		}
-		done := lo
-		for _, m := range matches {
-			from, to := lo+m[0], lo+m[1]
+		err := re.FindRunesMatches([]rune(s[lo:hi]), 0, func(m regexp2.MatchView) bool {
+			index, length, _ := m.GroupRange(0)
+			from := skip(index)
+			to := skip(index + length)
 			if from > done && !drop {
 				visit(done, from)
 			}
 			if to > from {
 				visit(from, to)
 			}
-			done = to
+			done, late = to, time.Now().After(deadline)
+			return !late
+		})
+		if err != nil || late { // what the error says holds the whole text
+			return fmt.Errorf("split pattern %q takes more than %v for a text of %d bytes", re, limit, hi-lo)
 		}
 		if hi > done && !drop {
 			visit(done, hi)
 		}
+		return nil
 	}
 }
 
 // splitDigits isolates digits, one by one or runs of them.
 func splitDigits(individual bool) splitter {
-	return func(s string, lo, hi int, visit func(lo, hi int)) {
+	return func(s string, lo, hi int, visit func(lo, hi int)) error {
 		t := classes()
 		word, digit := lo, false // the word that is open, and what it is made of
 		for i := lo; i < hi; {
@@ -155,6 +183,7 @@ func splitDigits(individual bool) splitter {
 		if hi > word {
 			visit(word, hi)
 		}
+		return nil
 	}
 }
 
@@ -203,13 +232,14 @@ func spaceRun(s string, i, hi int) (end, last, line int) {
 
 // splitQwen is qwenPattern and, with three digits, llamaPattern.
 func splitQwen(maxDigits int) splitter {
-	return func(s string, lo, hi int, visit func(lo, hi int)) {
+	return func(s string, lo, hi int, visit func(lo, hi int)) error {
 		t := classes()
 		for i := lo; i < hi; {
 			end := nextQwen(t, s, i, hi, maxDigits)
 			visit(i, end)
 			i = end
 		}
+		return nil
 	}
 }
 
@@ -266,13 +296,14 @@ func nextQwen(t *classTable, s string, i, hi, maxDigits int) int {
 }
 
 // splitGPT2 is gpt2Pattern.
-func splitGPT2(s string, lo, hi int, visit func(lo, hi int)) {
+func splitGPT2(s string, lo, hi int, visit func(lo, hi int)) error {
 	t := classes()
 	for i := lo; i < hi; {
 		end := nextGPT2(t, s, i, hi)
 		visit(i, end)
 		i = end
 	}
+	return nil
 }
 
 func nextGPT2(t *classTable, s string, i, hi int) int {

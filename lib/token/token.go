@@ -15,8 +15,7 @@ package token
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
+	"io/fs"
 	"sync/atomic"
 )
 
@@ -38,16 +37,15 @@ type Tokenizer struct {
 	split        splitter // text -> words
 }
 
-// Load reads tokenizer.json in a checkpoint directory.
-func Load(dir string) (*Tokenizer, error) {
-	path := filepath.Join(dir, "tokenizer.json")
-	b, err := os.ReadFile(path)
+// Load reads tokenizer.json among the files of a checkpoint.
+func Load(files fs.FS) (*Tokenizer, error) {
+	b, err := fs.ReadFile(files, "tokenizer.json")
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer: %w", err)
 	}
 	t, err := Parse(b)
 	if err != nil {
-		return nil, fmt.Errorf("tokenizer %s: %w", path, err)
+		return nil, fmt.Errorf("tokenizer.json: %w", err)
 	}
 	return t, nil
 }

@@ -2,18 +2,32 @@ package token
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode/utf8"
 
+	"github.com/dlclark/regexp2/v2"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/text/unicode/norm"
 	"pgregory.net/rapid"
 )
+
+// encode encodes with a pattern that cannot fail.
+func encode(tok *Tokenizer, s string) []int32 { return encodeGuarded(tok, s, nil) }
+
+func encodeGuarded(tok *Tokenizer, s string, plain [][2]int) []int32 {
+	ids, err := tok.EncodeGuarded(s, plain)
+	if err != nil {
+		panic(err)
+	}
+	return ids
+}
 
 // text draws strings that hold what the golden tokenizers treat specially.
 var text = rapid.Custom(func(t *rapid.T) string {
@@ -32,10 +46,10 @@ var text = rapid.Custom(func(t *rapid.T) string {
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "tokenizer.json"), readGolden(t, "quirks"), 0o666))
-	tok, err := Load(dir)
+	tok, err := Load(os.DirFS(dir))
 	require.NoError(t, err)
 	require.Equal(t, 530, tok.Size())
-	for s, want := range map[string]int32{"</s>": 517, "two words": 527, "é!": 528, "a": 64, " the": tok.Encode(" the")[0]} {
+	for s, want := range map[string]int32{"</s>": 517, "two words": 527, "é!": 528, "a": 64, " the": encode(tok, " the")[0]} {
 		id, ok := tok.ID(s)
 		require.True(t, ok, s)
 		require.Equal(t, want, id, s)
@@ -50,11 +64,11 @@ func TestLoad(t *testing.T) {
 		require.False(t, tok.Special(id))
 	}
 
-	_, err = Load(t.TempDir())
+	_, err = Load(os.DirFS(t.TempDir()))
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte("{}"), 0o666))
-	_, err = Load(dir)
-	require.ErrorContains(t, err, filepath.Join(dir, "tokenizer.json")+": there is no model")
+	_, err = Load(os.DirFS(dir))
+	require.ErrorContains(t, err, "tokenizer.json: there is no model")
 }
 
 // TestRoundTrip: decoding gives the normalised text, offsets ascend and lie on
@@ -63,18 +77,23 @@ func TestRoundTrip(t *testing.T) {
 	tok := loadGolden(t, "tiny512")
 	rapid.Check(t, func(t *rapid.T) {
 		s := text.Draw(t, "text")
-		ids, spans := tok.EncodeOffsets(s)
-		require.Equal(t, tok.Encode(s), append([]int32{}, ids...))
-		end := 0
-		for _, span := range spans {
-			require.LessOrEqual(t, span[0], max(end, span[0]))
-			require.Less(t, span[0], span[1])
-			end = span[1]
-		}
-		if len(ids) > 0 {
-			require.Equal(t, len(s), end)
-		}
+		ids, spans, err := tok.EncodeOffsets(s)
+		require.NoError(t, err)
+		require.Equal(t, encode(tok, s), append([]int32{}, ids...))
 		want, _ := compose(s)
+		last := [2]int{}
+		for _, span := range spans {
+			require.Less(t, span[0], span[1])
+			require.LessOrEqual(t, last[0], span[0])
+			require.LessOrEqual(t, last[1], span[1])
+			if want == s { // every byte belongs to one token
+				require.Equal(t, last[1], span[0])
+			}
+			last = span
+		}
+		if want == s {
+			require.Equal(t, len(s), last[1])
+		}
 		got, _ := tok.decode(ids, false)
 		require.Equal(t, want, got)
 		checkDecode(t, tok, ids)
@@ -121,7 +140,7 @@ func TestGuarded(t *testing.T) {
 		{nil, 3}, {[][2]int{{0, 0}}, 3}, {[][2]int{{0, len(s)}}, 0}, {[][2]int{{0, 1}}, 2}, {[][2]int{{9, 10}}, 2}, {[][2]int{{10, 11}}, 3},
 		{[][2]int{{10, 12}}, 2}, {[][2]int{{5, 6}, {20, 21}, {31, 32}}, 0}, {[][2]int{{10, 11}, {21, 22}}, 3},
 	} {
-		ids := tok.EncodeGuarded(s, tc.plain)
+		ids := encodeGuarded(tok, s, tc.plain)
 		n := 0
 		for _, id := range ids {
 			if id == end {
@@ -134,12 +153,12 @@ func TestGuarded(t *testing.T) {
 	}
 
 	quirks := loadGolden(t, "quirks") // normalized tokens are guarded too, and shorter ones do not step in
-	got := quirks.EncodeGuarded("<|n|><|im|>x", [][2]int{{0, 5}, {11, 12}})
-	require.Equal(t, slices.Concat(encodePlain(quirks, "<|n|>"), []int32{525}, quirks.Encode("x")), got)
+	got := encodeGuarded(quirks, "<|n|><|im|>x", [][2]int{{0, 5}, {11, 12}})
+	require.Equal(t, slices.Concat(encodePlain(quirks, "<|n|>"), []int32{525}, encode(quirks, "x")), got)
 }
 
 func encodePlain(tok *Tokenizer, s string) []int32 {
-	return tok.EncodeGuarded(s, [][2]int{{0, len(s)}})
+	return encodeGuarded(tok, s, [][2]int{{0, len(s)}})
 }
 
 // TestMergeLong: the heap gives what the scan for the best pair gives.
@@ -161,9 +180,9 @@ func TestMergeLong(t *testing.T) {
 // TestLongWords: words of a million bytes take no quadratic time.
 func TestLongWords(t *testing.T) {
 	tok := loadGolden(t, "tiny512")
-	for _, s := range []string{"ab", " ", "\n", "1", "!", "a\u0301", "\u0301\u0323", "'", "é", "<|im_en", "\r "} {
+	for _, s := range []string{"a", "ab", "\u0301", " ", "\n", "1", "!", "a\u0301", "\u0301\u0323", "'", "é", "<|im_en", "\r "} {
 		s = strings.Repeat(s, 1_000_000/len(s))
-		ids := tok.Encode(s)
+		ids := encode(tok, s)
 		want, _ := compose(s)
 		got, _ := tok.Decode(ids)
 		require.True(t, want == got)
@@ -174,11 +193,11 @@ func TestLongWords(t *testing.T) {
 func TestConcurrent(t *testing.T) {
 	tok, err := Parse(readGolden(t, "tiny512"))
 	require.NoError(t, err)
-	want := loadGolden(t, "tiny512").Encode("the number of the sum and the difference, 1234")
+	want := encode(loadGolden(t, "tiny512"), "the number of the sum and the difference, 1234")
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			if !slices.Equal(want, tok.Encode("the number of the sum and the difference, 1234")) {
+			if !slices.Equal(want, encode(tok, "the number of the sum and the difference, 1234")) {
 				t.Error("ids differ")
 			}
 		})
@@ -202,6 +221,15 @@ func TestCompose(t *testing.T) {
 			require.Equal(t, s[src:r.srcLo], got[at:r.lo])
 			require.Equal(t, norm.NFC.String(s[r.srcLo:r.srcHi]), got[r.lo:r.hi])
 			at, src = r.hi, r.srcHi
+			from, last := r.lo, region{srcLo: r.srcLo}
+			for _, c := range r.chars {
+				require.Equal(t, from, c.lo)
+				require.Equal(t, 1, utf8.RuneCountInString(got[c.lo:c.hi]))
+				require.Equal(t, 1, utf8.RuneCountInString(s[c.srcLo:c.srcHi]))
+				require.True(t, c.srcLo >= last.srcLo && c.srcHi <= r.srcHi)
+				from, last = c.hi, c
+			}
+			require.Equal(t, r.hi, from)
 		}
 		require.Equal(t, s[src:], got[at:])
 		again, regions := compose(got)
@@ -250,8 +278,27 @@ func TestSplit(t *testing.T) {
 		{regex(`x*`, isolated), "axxb", []string{"a", "xx", "b"}},
 	} {
 		got := []string{}
-		tc.split(tc.text, 0, len(tc.text), func(lo, hi int) { got = append(got, tc.text[lo:hi]) })
+		require.NoError(t, tc.split(tc.text, 0, len(tc.text), func(lo, hi int) { got = append(got, tc.text[lo:hi]) }))
 		require.Equal(t, tc.want, got)
+	}
+}
+
+// TestSlowPattern: a pattern that backtracks exponentially for one match, or
+// quadratically over all, is an error that names it.
+func TestSlowPattern(t *testing.T) {
+	const limit = 100 * time.Millisecond
+	for pattern, text := range map[string]string{`(a+)+$`: strings.Repeat("a", 60) + "b", `a*b|.`: strings.Repeat("a", 200_000)} {
+		re := regexp2.MustCompile(pattern)
+		for _, split := range []splitter{splitRegexp(re, false, limit), splitDigits(true).then(splitRegexp(re, false, limit))} {
+			tok := *loadGolden(t, "tiny512")
+			tok.split = split
+			start := time.Now()
+			_, err := tok.Encode("1" + text)
+			require.ErrorContains(t, err, fmt.Sprintf("encode: split pattern %q takes more than 100ms for a text of ", pattern))
+			require.Less(t, time.Since(start), 50*limit) // the machine may be busy
+			_, _, err = tok.EncodeOffsets("1" + text)
+			require.ErrorContains(t, err, pattern)
+		}
 	}
 }
 
@@ -338,7 +385,7 @@ func TestRefused(t *testing.T) {
 		require.ErrorContains(t, err, "all 256 bytes")
 		tok, err := Parse(change(t, "model."+kind, value)) // all bytes are there, so it never acts
 		require.NoError(t, err)
-		require.Equal(t, loadGolden(t, "quirks").Encode("ab\x00é"), tok.Encode("ab\x00é"))
+		require.Equal(t, encode(loadGolden(t, "quirks"), "ab\x00é"), encode(tok, "ab\x00é"))
 	}
 	for n := range small {
 		_, err := Parse([]byte(small[:n]))
@@ -354,10 +401,11 @@ const small = `{"model":{"merges":[["\u0061","b"]],"vocab":{"a":0,"b":1,"ab":2,"
 func TestGaps(t *testing.T) {
 	tok, err := Parse([]byte(small))
 	require.NoError(t, err)
-	ids, spans := tok.EncodeOffsets("xaxbxa漢😀b")
+	ids, spans, err := tok.EncodeOffsets("xaxbxa漢😀b")
+	require.NoError(t, err)
 	require.Equal(t, []int32{2, 0, 3, 1}, ids)
 	require.Equal(t, [][2]int{{1, 4}, {5, 6}, {6, 13}, {13, 14}}, spans)
-	require.Empty(t, tok.Encode("xyz x"))
+	require.Empty(t, encode(tok, "xyz x"))
 	got, offsets := tok.Decode([]int32{3, 2, 7, -1})
 	require.Equal(t, "漢😀ab", got)
 	require.Equal(t, []int32{0, 7, 9, 9}, offsets)
@@ -401,13 +449,14 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if strings.Contains(string(b), `"Split"`) {
-			return // a pattern may backtrack for ever, which is the file's own affair
+			return // a pattern may take patternLimit
 		}
 		tok, err := Parse(b)
 		if err != nil {
 			return
 		}
-		ids, spans := tok.EncodeOffsets("ab <|r|> word é! 漢😀a\u0301b 12")
+		ids, spans, err := tok.EncodeOffsets("ab <|r|> word é! 漢😀a\u0301b 12")
+		require.NoError(t, err)
 		require.Len(t, spans, len(ids))
 		checkDecode(t, tok, ids)
 	})
@@ -419,7 +468,8 @@ func FuzzEncode(f *testing.F) {
 	f.Add("\xff\xe2\x82 \xed\xa0\x80", 0)
 	f.Fuzz(func(t *testing.T, s string, at int) {
 		tok := loadGolden(t, "tiny512")
-		ids, spans := tok.EncodeOffsets(s)
+		ids, spans, err := tok.EncodeOffsets(s)
+		require.NoError(t, err)
 		require.Len(t, spans, len(ids))
 		got, _ := tok.decode(ids, false)
 		if utf8.ValidString(s) {
@@ -428,7 +478,7 @@ func FuzzEncode(f *testing.F) {
 		}
 		checkDecode(t, tok, ids)
 		if at = min(max(at, 0), len(s)); at > 0 {
-			guarded, _ := tok.decode(tok.EncodeGuarded(s, [][2]int{{0, at}}), false)
+			guarded, _ := tok.decode(encodeGuarded(tok, s, [][2]int{{0, at}}), false)
 			require.Equal(t, got, guarded)
 		}
 	})
