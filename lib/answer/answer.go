@@ -1,12 +1,24 @@
 // Package answer finds the final answer in a solution and says whether it is
 // the same as a reference answer.
 //
-// [Extract] takes the last \boxed{}. [Compare] reads both answers as
-// mathematics: exact rationals, radicals and polynomials, percentages, tuples,
-// intervals, sets, lists, equations, matrices, and text where nothing else fits.
-// Values are compared exactly, in rationals; nested radicals that the algebra
-// leaves open are the same if they agree to 60 digits. One rule is looser: a
-// decimal of at least four places is the same as a value that rounds to it.
+// [Extract] takes the last \boxed{}. [Compare] reads both answers as mathematics
+// (see package expr): numbers and expressions are equal by value, lists, sets and
+// unions in any order, tuples, intervals and matrices entry by entry, equations and
+// inequalities up to a factor, sets of reals by what they contain, units by what
+// they measure, everything else as text.
+//
+// Conventions, where mathematics has none:
+//
+//   - A decimal with at least four places and four significant digits is the same
+//     as a finer value that rounds to it: 0.3333 and 1/3, 3.1416 and pi. A shorter
+//     one, such as 0.33, is the same as itself only: the data sets whose answers
+//     are rounded give the digits that they want.
+//   - A percentage is the same as the bare number and as the fraction: 20%, 20, 1/5.
+//   - A unit on one side only does not count; two must be convertible: 1 km is
+//     1000 m and not 1 m. An angle in degrees is also its value with pi.
+//   - What an equation gives to a name is the same as the value alone: x = 5 and 5.
+//     A condition on x is the same as the set of the x that satisfy it.
+//   - A numeral to another base than ten is known by its digits: 204_5 is not 54.
 //
 // A false "equal" does more harm than a false "different", so what is not
 // understood is compared as text. Every comparison ends: size, nesting and work
@@ -14,8 +26,7 @@
 package answer
 
 import (
-	"errors"
-	"strings"
+	"srar/lib/expr"
 )
 
 // Status says how an answer relates to the reference.
@@ -42,77 +53,68 @@ func Check(response string, reference *string) (answer string, found bool, s Sta
 	return answer, true, Compare(answer, *reference)
 }
 
-// maxLength is the length of the longest answer that is read, in bytes.
-const maxLength = 10_000
+const (
+	maxLength = 10_000  // of an answer that is read, in bytes
+	maxSteps  = 200_000 // of one comparison; see [expr.Work]
+)
 
 // Compare says whether two answers are the same: [Equal], [Different] or
 // [Undecided]. It is symmetric, and every answer equals itself.
 func Compare(answer, reference string) Status {
+	s, _ := compare(answer, reference)
+	return s
+}
+
+// compare also returns the steps that it took.
+func compare(answer, reference string) (Status, *expr.Work) {
+	w := expr.NewWork(maxSteps)
 	if answer == reference {
-		return Equal
+		return Equal, w
 	}
 	if len(answer) > maxLength || len(reference) > maxLength {
-		return Undecided
+		return Undecided, w
 	}
 	a, b := tidy(answer), tidy(reference)
 	if a == b {
-		return Equal
+		return Equal, w
 	}
-	m := &machine{steps: maxSteps}
-	left, err1 := m.readings(a)
-	right, err2 := m.readings(b)
-	if err1 == nil && err2 == nil {
-		for _, x := range left {
-			for _, y := range right {
-				same := m.same(x, y)
-				if m.steps < 0 {
-					return Undecided
-				}
-				if same {
-					return Equal
-				}
+	if isDigits(a) && isDigits(b) {
+		if trimZeros(a) == trimZeros(b) {
+			return Equal, w
+		}
+		return Different, w
+	}
+	c := comparer{w: w}
+	left, right := c.readings(a), c.readings(b)
+	for _, x := range left {
+		for _, y := range right {
+			if c.sameAnswer(x, y) {
+				return Equal, w
 			}
 		}
-		return Different
 	}
-	if sameText(a, b) {
-		return Equal
+	if c.sameSpelling(a, b) || sameChoice(a, b) {
+		return Equal, w
 	}
-	if errors.Is(err1, errLimit) || errors.Is(err2, errLimit) {
-		return Undecided
+	if c.limited || w.Left() < 0 {
+		return Undecided, w
 	}
-	return Different
+	return Different, w
 }
 
-// maxSteps bounds the work of one comparison, counted in products of terms and
-// characters read.
-const maxSteps = 200_000
-
-var (
-	errSyntax = errors.New("answer: not understood")
-	errLimit  = errors.New("answer: too large")
-)
-
-// machine does the arithmetic of one comparison and counts its steps.
-type machine struct {
-	steps int
-	roots map[string]expr // what stands under the radicals in use, by name
-}
-
-// spend counts n steps and says whether there are any left.
-func (m *machine) spend(n int) bool {
-	m.steps -= n
-	return m.steps >= 0
-}
-
-// sameText compares answers that are no mathematics: spaces and the letter case
-// of words do not matter.
-func sameText(a, b string) bool { return plainText(a) == plainText(b) }
-
-func plainText(s string) string {
-	s, words := unwrapText(s)
-	if words {
-		return strings.ToLower(strings.Join(strings.Fields(strings.Trim(s, " .,;:!()")), " "))
+func isDigits(s string) bool {
+	for i := range len(s) {
+		if !isDigit(s[i]) {
+			return false
+		}
 	}
-	return strings.Join(strings.Fields(s), "")
+	return s != ""
+}
+
+// trimZeros drops leading zeros, but not the last digit.
+func trimZeros(s string) string {
+	for len(s) > 1 && s[0] == '0' {
+		s = s[1:]
+	}
+	return s
 }

@@ -112,11 +112,21 @@ var connectors = strings.NewReplacer(
 	`\(`, "", `\)`, "", `\[`, "", `\]`, "", `\,`, "", `\;`, "", `\ `, "", "$", "", ",", "", ";", "", "and", "", "or", "",
 )
 
-// connects says whether text between two boxes makes them one list.
+// connects says whether text between two boxes makes them one list: nothing but
+// connectors and the names of what is given, or a few words that end in one.
 func connects(text string) bool {
 	const longest = 60
-	return len(text) <= longest && strings.TrimSpace(connectors.Replace(givenName.ReplaceAllString(text, ""))) == ""
+	if len(text) > longest {
+		return false
+	}
+	if strings.TrimSpace(connectors.Replace(givenName.ReplaceAllString(text, ""))) == "" {
+		return true
+	}
+	return labels.MatchString(text)
 }
+
+// labels are the words of one answer with the connector to the next: "papers and".
+var labels = regexp.MustCompile(`^[ $]*(?:\\text\{ *)?(?:(?:for|of|in) )?(?:[a-z()]+ ){1,3}and[ }$]*$`)
 
 func isLetter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
 func isDigit(c byte) bool  { return '0' <= c && c <= '9' }

@@ -1,57 +1,205 @@
 package answer
 
 import (
+	"errors"
 	"math/big"
 	"strings"
+
+	"srar/lib/expr"
 )
 
-// same says whether two readings are the same answer.
-func (m *machine) same(a, b value) bool {
-	if !m.spend(1) {
+// comparer compares readings of two answers.
+type comparer struct {
+	w       *expr.Work
+	limited bool // something was too large to be decided
+	inGroup bool // comparing elements of lists
+}
+
+// decided returns what is true if there was no error, and remembers limits.
+func (c *comparer) decided(ok bool, err error) bool {
+	c.limited = c.limited || errors.Is(err, expr.ErrLimit)
+	return ok && err == nil
+}
+
+// sameAnswer compares whole answers: the letter of a choice may be small.
+func (c *comparer) sameAnswer(a, b *expr.Node) bool {
+	if x, y := choice(a), choice(b); x != 0 && x == y {
+		return true
+	}
+	return c.same(a, b)
+}
+
+// choice returns the small letter of an answer of multiple choice; 0 for
+// anything else.
+func choice(n *expr.Node) byte {
+	if n.Kind != expr.Symbol || len(n.Name) != 1 {
+		return 0
+	}
+	if l := n.Name[0] | 0x20; 'a' <= l && l <= 'e' {
+		return l
+	}
+	return 0
+}
+
+// same says whether two nodes of any kind are the same.
+func (c *comparer) same(a, b *expr.Node) bool {
+	if c.w.Spend(1) != nil {
 		return false
 	}
-	if a.kind == isRelation || b.kind == isRelation {
-		return m.sameRelation(a, b)
-	}
-	if len(a.alts) != len(b.alts) { // +- against a list
-		if len(a.alts) == 2 {
-			a = value{kind: isList, parts: spread(a)}
-		}
-		if len(b.alts) == 2 {
-			b = value{kind: isList, parts: spread(b)}
-		}
+	a, b, ok := c.sameUnits(a, b)
+	if !ok {
+		return false
 	}
 	switch {
-	case a.kind == isExpr && b.kind == isExpr:
-		return m.sameExprs(a, b)
-	case a.kind == isText && b.kind == isText:
-		return a.text == b.text
-	case a.kind == isText || b.kind == isText:
-		return false
-	case unordered(a) && unordered(b) && (a.kind == isUnion) == (b.kind == isUnion):
-		return m.sameUnordered(m.distinct(a.parts), m.distinct(b.parts))
-	case a.kind == b.kind && (a.kind == isTuple || a.kind == isMatrix) && a.open == b.open && a.close == b.close && len(a.parts) == len(b.parts):
-		for i := range a.parts {
-			if !m.same(a.parts[i], b.parts[i]) {
-				return false
-			}
-		}
+	case a.Kind == expr.Relation && b.Kind == expr.Relation:
+		return c.sameRelation(a, b)
+	case a.Kind == expr.Relation:
+		return c.sameGiven(a, b)
+	case b.Kind == expr.Relation:
+		return c.sameGiven(b, a)
+	case isEmpty(a) && isEmpty(b):
 		return true
+	case a.Kind == expr.Text || b.Kind == expr.Text:
+		return a.Kind == b.Kind && a.Name == b.Name || c.sameReals(a, b)
+	case a.Kind == expr.Set && b.Kind != expr.Set && len(a.Args) == 1 && !hasSigns(a):
+		return c.same(a.Args[0], b)
+	case b.Kind == expr.Set && a.Kind != expr.Set && len(b.Args) == 1 && !hasSigns(b):
+		return c.same(a, b.Args[0])
+	case hasSigns(a) || hasSigns(b):
+		return c.sameSigned(a, b)
+	case a.IsScalar() && b.IsScalar():
+		return c.sameScalar(a, b)
+	case collection(a) && collection(b):
+		return c.sameCollection(a, b)
+	case collection(a) && b.Kind == expr.Tuple:
+		return c.sameNamed(a, b)
+	case collection(b) && a.Kind == expr.Tuple:
+		return c.sameNamed(b, a)
+	case a.Kind == expr.Tuple && b.Kind == expr.Tuple && a.Name == b.Name, a.Kind == expr.Matrix && b.Kind == expr.Matrix:
+		return c.sameParts(a.Args, b.Args)
+	case a.Kind == expr.Matrix && b.Kind == expr.Tuple && b.Name == "()":
+		return c.sameParts(column(a), b.Args)
+	case b.Kind == expr.Matrix && a.Kind == expr.Tuple && a.Name == "()":
+		return c.sameParts(a.Args, column(b))
+	case c.sameReals(a, b):
+		return true
+	case a.Kind == expr.SetOp && b.Kind == expr.SetOp && a.Name == b.Name:
+		if a.Name == `\setminus` {
+			return c.sameParts(a.Args, b.Args)
+		}
+		return c.sameUnordered(operands(a, a.Name), operands(b, b.Name))
 	}
 	return false
 }
 
-func unordered(v value) bool { return v.kind == isList || v.kind == isSet || v.kind == isUnion }
+// isEmpty says whether n is the empty set, in signs or in words.
+func isEmpty(n *expr.Node) bool {
+	switch n.Name {
+	case "no solution", "no solutions", "no real solution", "no real solutions":
+		return n.Kind == expr.Text
+	}
+	return n.Kind == expr.Set && len(n.Args) == 0
+}
+
+// column returns the entries of a column vector; nil if m is none.
+func column(m *expr.Node) []*expr.Node {
+	var out []*expr.Node
+	for _, row := range m.Args {
+		if len(row.Args) != 1 {
+			return nil
+		}
+		out = append(out, row.Args[0])
+	}
+	return out
+}
+
+func (c *comparer) sameParts(a, b []*expr.Node) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if !c.same(a[i], b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func collection(n *expr.Node) bool { return n.Kind == expr.List || n.Kind == expr.Set }
+
+// operands flattens a union or an intersection.
+func operands(n *expr.Node, op string) []*expr.Node {
+	if n.Kind != expr.SetOp || n.Name != op {
+		return []*expr.Node{n}
+	}
+	return append(operands(n.Args[0], op), operands(n.Args[1], op)...)
+}
+
+func hasSigns(n *expr.Node) bool {
+	return n.Any(func(m *expr.Node) bool { return m.Kind == expr.PlusMinus })
+}
+
+// sameSigned compares where \pm occurs: as the list of what it stands for.
+func (c *comparer) sameSigned(a, b *expr.Node) bool {
+	for _, independent := range []bool{false, true} {
+		if c.sameUnordered(spread(a, independent), spread(b, independent)) {
+			return true
+		}
+	}
+	return false
+}
+
+// spread returns the elements of a list or set, one for each sign.
+func spread(n *expr.Node, independent bool) []*expr.Node {
+	if !collection(n) {
+		return n.Signs(independent)
+	}
+	var out []*expr.Node
+	for _, a := range n.Args {
+		out = append(out, a.Signs(independent)...)
+	}
+	return out
+}
+
+// sameCollection compares lists and sets. Values with different names on one side
+// only must come in the order of the names.
+func (c *comparer) sameCollection(a, b *expr.Node) bool {
+	if differentNames(a.Args) != differentNames(b.Args) {
+		return c.sameParts(a.Args, b.Args)
+	}
+	return c.sameUnordered(c.distinct(a.Args), c.distinct(b.Args)) || c.sameReals(a, b)
+}
+
+// sameNamed compares a list with a tuple: x = 1, y = 2 with (1, 2), and the groups
+// of 1, 2; 3, 4 with tuples.
+func (c *comparer) sameNamed(list, tuple *expr.Node) bool {
+	if tuple.Name == "()" && (differentNames(list.Args) || list.Kind == expr.List && c.inGroup) {
+		return c.sameParts(list.Args, tuple.Args)
+	}
+	return c.sameReals(list, tuple)
+}
+
+// differentNames says whether all are equations for names of their own.
+func differentNames(args []*expr.Node) bool {
+	seen := map[string]bool{}
+	for _, a := range args {
+		if a.Kind != expr.Relation || len(a.Rels) != 1 || a.Rels[0] != "=" || a.Args[0].Kind != expr.Symbol || seen[a.Args[0].Name] {
+			return false
+		}
+		seen[a.Args[0].Name] = true
+	}
+	return len(args) > 1
+}
 
 // distinct leaves out solutions that are listed twice: tuples and equations. A
 // number that comes twice, such as a digit, may mean something.
-func (m *machine) distinct(parts []value) []value {
-	var out []value
+func (c *comparer) distinct(parts []*expr.Node) []*expr.Node {
+	var out []*expr.Node
 next:
 	for _, p := range parts {
-		if p.kind == isTuple || p.kind == isRelation {
+		if p.Kind == expr.Tuple || p.Kind == expr.Relation {
 			for _, q := range out {
-				if m.same(p, q) {
+				if q.Kind == p.Kind && c.same(p, q) {
 					continue next
 				}
 			}
@@ -61,7 +209,7 @@ next:
 	return out
 }
 
-func (m *machine) sameUnordered(a, b []value) bool {
+func (c *comparer) sameUnordered(a, b []*expr.Node) bool {
 	if len(a) != len(b) {
 		return false
 	}
@@ -69,7 +217,7 @@ func (m *machine) sameUnordered(a, b []value) bool {
 next:
 	for _, x := range a {
 		for j, y := range b {
-			if !used[j] && m.same(x, y) {
+			if !used[j] && c.element(x, y) {
 				used[j] = true
 				continue next
 			}
@@ -79,223 +227,112 @@ next:
 	return true
 }
 
-func (m *machine) sameExprs(a, b value) bool {
-	if len(a.alts) != len(b.alts) || a.unit != "" && b.unit != "" && a.unit != b.unit {
+// element compares elements of lists: there a group is a tuple.
+func (c *comparer) element(a, b *expr.Node) bool {
+	outer := c.inGroup
+	c.inGroup = true
+	defer func() { c.inGroup = outer }()
+	return c.same(a, b)
+}
+
+var hundred = big.NewRat(100, 1)
+
+// sameScalar compares values. A percentage on one side only is the number before
+// the sign or the fraction.
+func (c *comparer) sameScalar(a, b *expr.Node) bool {
+	if a.Kind == expr.Percent && b.Kind == expr.Percent {
+		return c.sameValue(a.Args[0], b.Args[0])
+	}
+	if b.Kind == expr.Percent {
+		a, b = b, a
+	}
+	if a.Kind == expr.Percent {
+		x := a.Args[0]
+		return c.sameValue(x, b) || c.sameValue(x, expr.Scale(b, hundred)) || c.sameValue(expr.Scale(x, new(big.Rat).Inv(hundred)), b)
+	}
+	return c.sameValue(a, b)
+}
+
+func (c *comparer) sameValue(a, b *expr.Node) bool {
+	return c.decided(expr.Same(c.w, a, b)) || c.rounds(a, b) || c.rounds(b, a)
+}
+
+// A decimal with at least minPlaces places and minDigits significant digits is
+// the same as a finer value that rounds to it.
+const (
+	minPlaces = 4
+	minDigits = 4
+)
+
+// rounds says whether the decimal d is what n rounds to.
+func (c *comparer) rounds(d, n *expr.Node) bool {
+	if d.Kind != expr.Number || d.Places < minPlaces || n.Kind == expr.Number && n.Places != 0 && n.Places <= d.Places {
 		return false
 	}
-	if len(a.alts) == 1 {
-		return m.sameExpr(a.alts[0], b.alts[0])
-	}
-	return m.sameExpr(a.alts[0], b.alts[0]) && m.sameExpr(a.alts[1], b.alts[1]) || m.sameExpr(a.alts[0], b.alts[1]) && m.sameExpr(a.alts[1], b.alts[0])
-}
-
-func (m *machine) sameExpr(a, b expr) bool {
-	if a.percent != b.percent {
-		// "20 percent" is asked for as 20 and as 1/5.
-		whole := func(e expr) expr { e.percent = false; return e }
-		return m.sameValue(whole(a), whole(b)) || m.sameValue(a.plain(), b.plain())
-	}
-	a.percent, b.percent = false, false
-	return m.sameValue(a, b)
-}
-
-func (m *machine) sameValue(a, b expr) bool {
-	d, err := m.difference(a, b)
-	if err == nil && len(d.num) == 0 {
-		return true
-	}
-	if choice(a) != 0 && choice(a) == choice(b) {
-		return true
-	}
-	return m.rounds(a, b) || m.rounds(b, a) || m.sameConstant(a, b)
-}
-
-// choice returns the letter of an answer of multiple choice, which may be
-// written small; 0 for anything else.
-func choice(e expr) byte {
-	if len(e.num) != 1 || len(e.num[0].mono) != 1 || !e.den.equal(one) || e.num[0].coef.Cmp(big.NewRat(1, 1)) != 0 {
-		return 0
-	}
-	f := e.num[0].mono[0]
-	if len(f.atom) != 1 || f.num != 1 || f.den != 1 {
-		return 0
-	}
-	if c := f.atom[0] | 0x20; 'a' <= c && c <= 'e' {
-		return c
-	}
-	return 0
-}
-
-// sameRelation compares equations and inequalities, with each other or with
-// the value that an equation gives to a name.
-func (m *machine) sameRelation(a, b value) bool {
-	if a.kind != isRelation || b.kind != isRelation {
-		if b.kind == isRelation {
-			a, b = b, a
-		}
-		if v, ok := given(a); ok {
-			return m.same(v, b)
-		}
-		if v, ok := interval(a); ok {
-			return m.same(v, b)
-		}
+	unit := new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(d.Places)), nil))
+	digits := new(big.Rat).Mul(d.Val, unit)
+	if least := new(big.Int).Exp(big.NewInt(10), big.NewInt(minDigits-1), nil); new(big.Int).Abs(digits.Num()).Cmp(least) < 0 {
 		return false
 	}
-	if v, ok := given(a); ok {
-		if w, ok := given(b); ok && m.same(a.parts[0], b.parts[0]) {
-			return m.same(v, w)
-		}
-	}
-	if len(a.rels) == 1 && len(b.rels) == 1 {
-		return m.sameSimple(a, b)
-	}
-	return m.sameChain(a, b) || m.sameChain(a, turned(b))
+	half := new(big.Rat).Mul(big.NewRat(1, 2), new(big.Rat).Inv(unit))
+	return expr.Within(c.w, d, n, half)
 }
 
-// given returns what an equation says that a name is: 5 for x = 5, f(x) = 5,
-// |AB| = 5, A:B = 5, (p,q) = 5 and x = 2+3 = 5, and for "in".
-func given(v value) (value, bool) {
-	for _, r := range v.rels {
-		if r != "=" && r != "in" {
-			return value{}, false
+// sameUnits takes the units off two values. They must fit where both have one; a
+// value in another unit is converted.
+func (c *comparer) sameUnits(a, b *expr.Node) (x, y *expr.Node, ok bool) {
+	if a.Kind != expr.Quantity && b.Kind != expr.Quantity {
+		return a, b, true
+	}
+	x, u, ok1 := bare(a)
+	y, v, ok2 := bare(b)
+	switch {
+	case ok1 && ok2 && angle(u, "degree") && angle(v, "radian"):
+		x = expr.Radians(x)
+	case ok1 && ok2 && angle(v, "degree") && angle(u, "radian"):
+		y = expr.Radians(y)
+	case ok1 && ok2:
+		if !sameBase(u, v) {
+			return nil, nil, false
 		}
+		if u.Factor.Cmp(v.Factor) != 0 && x.IsScalar() && y.IsScalar() {
+			x = expr.Scale(x, new(big.Rat).Quo(u.Factor, v.Factor))
+		}
+	case ok1 && angle(u, "degree") && hasPi(y):
+		x = expr.Radians(x)
+	case ok2 && angle(v, "degree") && hasPi(x):
+		y = expr.Radians(y)
 	}
-	last := v.parts[len(v.parts)-1]
-	if len(v.parts) == 2 && v.rels[0] == "=" && constantValue(v.parts[0]) && named(last) { // 5 = x
-		return v.parts[0], true
-	}
-	if !named(v.parts[0]) && !(len(v.parts) > 2 && named(v.parts[len(v.parts)-2])) {
-		return value{}, false
-	}
-	return last, true
+	return x, y, true
 }
 
-// constantValue says whether v is a number.
-func constantValue(v value) bool {
-	if v.kind != isExpr || len(v.alts) != 1 {
+// bare returns a value without its words, and its unit if they name one.
+func bare(n *expr.Node) (*expr.Node, expr.Unit, bool) {
+	if n.Kind != expr.Quantity {
+		return n, expr.Unit{}, false
+	}
+	u, ok := expr.UnitOf(n.Name)
+	inner, v, nested := bare(n.Args[0])
+	if nested && !ok {
+		return inner, v, true
+	}
+	return inner, u, ok
+}
+
+func sameBase(u, v expr.Unit) bool {
+	if len(u.Base) != len(v.Base) {
 		return false
 	}
-	_, ok := rationalOf(v.alts[0])
-	return ok
-}
-
-// named says whether v is a name and not something to solve for: variables,
-// their products and quotients, absolute values and tuples, without numbers.
-func named(v value) bool {
-	if v.kind == isTuple {
-		for _, p := range v.parts {
-			if !named(p) {
-				return false
-			}
-		}
-		return true
-	}
-	if v.kind != isExpr || len(v.alts) != 1 {
-		return false
-	}
-	e := v.alts[0]
-	return len(e.num) == 1 && len(e.num[0].mono) > 0 && e.den.equal(one) && e.num[0].coef.Cmp(big.NewRat(1, 1)) == 0 && powersOfOne(e.num[0].mono)
-}
-
-func powersOfOne(mono []factor) bool {
-	for _, f := range mono {
-		if f.den != 1 || f.num != 1 && f.num != -1 {
+	for name, power := range u.Base {
+		if v.Base[name] != power {
 			return false
 		}
 	}
 	return true
 }
 
-// sameSimple compares two relations of two sides each.
-func (m *machine) sameSimple(a, b value) bool {
-	if strings.HasPrefix(a.rels[0], ">") {
-		a = turned(a)
-	}
-	if strings.HasPrefix(b.rels[0], ">") {
-		b = turned(b)
-	}
-	if a.rels[0] != b.rels[0] {
-		return false
-	}
-	symmetric := a.rels[0] == "=" || a.rels[0] == "!="
-	if m.same(a.parts[0], b.parts[0]) && m.same(a.parts[1], b.parts[1]) || symmetric && m.same(a.parts[0], b.parts[1]) && m.same(a.parts[1], b.parts[0]) {
-		return true
-	}
-	p, ok1 := m.sides(a)
-	q, ok2 := m.sides(b)
-	if !ok1 || !ok2 || len(p) == 0 || len(p) != len(q) {
-		return false
-	}
-	ratio := new(big.Rat).Quo(q[0].coef, p[0].coef)
-	return p.scale(ratio).equal(q) && (symmetric || ratio.Sign() > 0)
-}
+func angle(u expr.Unit, name string) bool { return len(u.Base) == 1 && u.Base[name] == 1 }
 
-// sides returns the numerator of left minus right. Only denominators without
-// sign of their own, numbers, may be dropped.
-func (m *machine) sides(v value) (poly, bool) {
-	l, r := v.parts[0], v.parts[1]
-	if l.kind != isExpr || r.kind != isExpr || len(l.alts) != 1 || len(r.alts) != 1 {
-		return nil, false
-	}
-	d, err := m.difference(l.alts[0], r.alts[0])
-	if err != nil || !d.den.equal(one) {
-		return nil, false
-	}
-	return d.num, true
-}
-
-func flipped(rel string) string {
-	switch rel {
-	case "<":
-		return ">"
-	case "<=":
-		return ">="
-	case ">":
-		return "<"
-	case ">=":
-		return "<="
-	}
-	return rel
-}
-
-// turned is the relation read from the right.
-func turned(v value) value {
-	out := value{kind: isRelation}
-	for i := len(v.parts) - 1; i >= 0; i-- {
-		out.parts = append(out.parts, v.parts[i])
-	}
-	for i := len(v.rels) - 1; i >= 0; i-- {
-		out.rels = append(out.rels, flipped(v.rels[i]))
-	}
-	return out
-}
-
-func (m *machine) sameChain(a, b value) bool {
-	if len(a.rels) != len(b.rels) {
-		return false
-	}
-	for i, r := range a.rels {
-		if r != b.rels[i] {
-			return false
-		}
-	}
-	for i, p := range a.parts {
-		if !m.same(p, b.parts[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// interval returns the interval that a name between two bounds lies in.
-func interval(v value) (value, bool) {
-	if len(v.rels) != 2 || !named(v.parts[1]) {
-		return value{}, false
-	}
-	if strings.HasPrefix(v.rels[0], ">") {
-		v = turned(v)
-	}
-	open, ok1 := map[string]byte{"<": '(', "<=": '['}[v.rels[0]]
-	end, ok2 := map[string]byte{"<": ')', "<=": ']'}[v.rels[1]]
-	return value{kind: isTuple, open: open, close: end, parts: []value{v.parts[0], v.parts[2]}}, ok1 && ok2
+func hasPi(n *expr.Node) bool {
+	return n.IsScalar() && n.Any(func(m *expr.Node) bool { return m.Kind == expr.Symbol && strings.HasPrefix(m.Name, `\pi`) })
 }
