@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"srar/lib/rows"
@@ -22,125 +22,80 @@ const defaultInstruction = `Solve the problem step by step. Open every step with
 // hole is where an instruction that is the whole message has the problem.
 const hole = "{problem}"
 
-// options are the flags of the command.
-type options struct {
-	problem, truth, rubric, source, id string
-	instruction                        string
+// preparer makes prompts of rows.
+type preparer struct {
+	instruction string
+	where       conditions
+	aside       *aside            // nil where a bad row is an error
+	ids         map[string]string // where each prompt_id was first
+	left        int               // prompts to make still; -1 for no limit
+	before      int               // rows of the files before
+	rows        int               // rows that the conditions were asked of
+	prompts     int
 }
 
-func setup(t *tool.Tool) func(context.Context) error {
-	var o options
-	t.Flags.StringVar(&o.problem, "problem", "", "")
-	t.Flags.StringVar(&o.truth, "ground-truth", "", "")
-	t.Flags.StringVar(&o.rubric, "rubric", "", "")
-	t.Flags.StringVar(&o.source, "source", "", "")
-	t.Flags.StringVar(&o.id, "id", "", "")
-	t.Flags.StringVar(&o.instruction, "instruction", "", "")
-	t.Unrecorded("instruction")
-	return func(ctx context.Context) error { return o.run(ctx, t) }
+// kept are rows of a batch with their prompts.
+type kept struct {
+	all     *stream.Batch
+	index   []int // of the rows in all
+	prompts []rows.Prompt
 }
 
-func (o *options) run(ctx context.Context, t *tool.Tool) error {
-	instruction := defaultInstruction
-	if t.IsSet("instruction") {
-		text, err := os.ReadFile(o.instruction)
-		if err != nil {
-			return fmt.Errorf("instruction: %w", err)
-		}
-		instruction = strings.TrimRight(string(text), "\r\n")
-		t.Record("instruction", digest(text))
+// batch returns the kept rows with the columns of their prompts.
+func (k *kept) batch() *stream.Batch {
+	b := k.all
+	if len(k.index) < b.Len() {
+		b = b.Take(k.index)
 	}
-	sources, err := o.open(t)
+	return b.With(rows.Columns(k.prompts)...)
+}
+
+// rowError says which row is bad. The file comes first, as in errors of reading.
+type rowError struct {
+	file string
+	row  int
+	err  error
+}
+
+func (e *rowError) Error() string {
+	between := ":"
+	if r := (*rubric.Error)(nil); errors.As(e.err, &r) { // line N: ...
+		between = ","
+	}
+	return fmt.Sprintf("%s: row %d%s %v", e.file, e.row, between, e.err)
+}
+
+// ExitCode is 3: the input is not valid.
+func (e *rowError) ExitCode() int { return 3 }
+
+// files makes prompts of the rows of all files and hands them on.
+func (p *preparer) files(ctx context.Context, sources []*source, take func(*kept) error) error {
 	for _, s := range sources {
-		defer s.file.Close()
-	}
-	if err != nil {
-		return err
-	}
-	schema, err := join(sources)
-	if err != nil {
-		return err
-	}
-	for i, s := range sources {
-		name := "data"
-		if i > 0 {
-			name = fmt.Sprintf("data-%d", i+1)
-		}
-		t.Record(name, s.file.Digest())
-	}
-	out, err := t.Output(schema)
-	if err != nil {
-		return err
-	}
-	p := preparer{instruction: instruction, ids: map[string]string{}}
-	for _, s := range sources {
-		if err := p.file(ctx, s, schema, out); err != nil {
+		if err := p.where.resolve(s); err != nil {
 			return err
 		}
 	}
-	t.Logf("%d prompts: %d with ground truth, %d with rubric, %d rubric items", p.prompts, p.truths, p.rubrics, p.items)
+	for _, s := range sources {
+		if err := p.file(ctx, s, take); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// open opens the files and finds the columns in each.
-func (o *options) open(t *tool.Tool) ([]*source, error) {
-	paths := t.Args()
-	if p := t.InputPath(); p != "" {
-		if len(paths) > 0 {
-			return nil, tool.Usagef("-i FILE goes without operands")
-		}
-		paths = []string{p}
+func (p *preparer) file(ctx context.Context, s *source, take func(*kept) error) error {
+	var bad func(*table.Error, []byte) error
+	if p.aside != nil {
+		bad = p.aside.unread
 	}
-	if len(paths) == 0 {
-		paths = []string{"-"}
-	}
-	var sources []*source
-	stdin := false
-	for _, path := range paths {
-		var f *table.File
-		var err error
-		if path == "-" {
-			if stdin {
-				return sources, tool.Usagef("standard input is named twice")
-			}
-			stdin = true
-			if err := t.CheckStdin(); err != nil {
-				return sources, err
-			}
-			f, err = table.OpenReader(t.Stdin, "stdin")
-		} else {
-			f, err = table.Open(path)
-		}
-		if err != nil {
-			return sources, err
-		}
-		s := &source{file: f}
-		sources = append(sources, s)
-		if err := s.choose(o); err != nil {
-			return sources, err
-		}
-	}
-	return sources, nil
-}
-
-// preparer makes prompts of rows.
-type preparer struct {
-	instruction                     string
-	ids                             map[string]string // where each prompt_id was first
-	prompts, truths, rubrics, items int
-}
-
-// file makes prompts of the rows of a file.
-func (p *preparer) file(ctx context.Context, s *source, schema *stream.Schema, out *tool.Output) error {
-	r, err := s.rows()
+	r, err := s.rows(bad)
 	if err != nil {
 		return err
 	}
-	for {
-		first := r.Row()
+	for p.left != 0 {
 		b, err := r.Next()
 		if err == io.EOF {
-			return nil
+			break
 		}
 		if err == nil {
 			err = ctx.Err()
@@ -148,80 +103,116 @@ func (p *preparer) file(ctx context.Context, s *source, schema *stream.Schema, o
 		if err != nil {
 			return err
 		}
-		prompts, err := p.batch(s, b, first)
+		k, err := p.batch(s, b, r.Numbers())
 		if err != nil {
 			return err
 		}
-		if err := out.Write(arrange(schema, b.With(rows.Columns(prompts)...))); err != nil {
+		if len(k.prompts) == 0 {
+			continue
+		}
+		if err := take(k); err != nil {
 			return err
 		}
 	}
+	p.before += r.Read()
+	return nil
 }
 
-// batch makes prompts of the rows of b, of which the first is row first of its
-// file.
-func (p *preparer) batch(s *source, b *stream.Batch, first int) ([]rows.Prompt, error) {
+// batch makes prompts of the rows of b, whose numbers in their file are given.
+func (p *preparer) batch(s *source, b *stream.Batch, numbers []int) (*kept, error) {
 	pick := s.picker(b)
-	out := make([]rows.Prompt, b.Len())
-	for i := range out {
-		fail := func(format string, a ...any) error {
-			return tool.Inputf("%s: row %d: %w", s.file.Name(), first+i, fmt.Errorf(format, a...))
-		}
-		row := &out[i]
-		problem, err := pick.problem(i)
-		if err != nil {
-			return nil, fail("%w", err)
-		}
-		if problem == nil || strings.TrimSpace(*problem) == "" {
-			return nil, fail("column %s is empty", s.problem)
-		}
-		row.Problem = *problem
-		for _, c := range []struct {
-			from column
-			to   **string
-		}{{pick.truth, &row.GroundTruth}, {pick.source, &row.DataSource}, {pick.rubric, &row.Rubric}} {
-			if *c.to, err = c.from.text(i); err != nil {
-				return nil, fail("%w", err)
-			}
-		}
-		id, err := pick.id.text(i)
-		if err != nil {
-			return nil, fail("%w", err)
-		}
-		row.PromptID = fmt.Sprintf("row-%06d", p.prompts)
-		if id != nil && *id != "" {
-			row.PromptID = *id
-		}
-		here := fmt.Sprintf("row %d of %s", first+i, s.file.Name())
-		if there, ok := p.ids[row.PromptID]; ok {
-			return nil, fail("prompt_id %q is that of %s already", row.PromptID, there)
-		}
-		p.ids[row.PromptID] = here
-		row.Items = []rows.Item{}
-		if row.Rubric != nil {
-			items, err := rubric.Parse(*row.Rubric)
-			if err != nil { // line N: ...
-				return nil, tool.Inputf("%s: row %d, %w", s.file.Name(), first+i, err)
-			}
-			for _, item := range items {
-				row.Items = append(row.Items, rows.Item(item))
-			}
-		}
-		row.Messages = []rows.Message{{Role: "user", Content: message(row.Problem, p.instruction)}}
-		p.count(row)
+	meets, err := p.where.on(s, b)
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	k := &kept{all: b}
+	for i := range b.Len() {
+		if p.left == 0 {
+			break
+		}
+		p.rows++
+		if !meets(i) {
+			continue
+		}
+		row, err := p.row(s, pick, i, numbers[i])
+		if err != nil {
+			bad := &rowError{s.file.Name(), numbers[i], err}
+			if p.aside == nil {
+				return nil, bad
+			}
+			if err := p.aside.refused(bad, b, i); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		p.prompts++
+		if p.left > 0 {
+			p.left--
+		}
+		k.index, k.prompts = append(k.index, i), append(k.prompts, row)
+	}
+	return k, nil
 }
 
-func (p *preparer) count(row *rows.Prompt) {
-	p.prompts++
-	if row.GroundTruth != nil {
-		p.truths++
+// row makes the prompt of row i of a batch, the n'th of its file.
+func (p *preparer) row(s *source, pick picker, i, n int) (row rows.Prompt, err error) {
+	problem, err := pick.problem(i)
+	if err != nil {
+		return row, err
 	}
-	if len(row.Items) > 0 {
-		p.rubrics++
+	if problem == nil || strings.TrimSpace(*problem) == "" {
+		return row, fmt.Errorf("column %s is empty", s.problem)
 	}
-	p.items += len(row.Items)
+	row.Problem = *problem
+	for _, c := range []struct {
+		from column
+		to   **string
+	}{{pick.truth, &row.GroundTruth}, {pick.source, &row.DataSource}, {pick.rubric, &row.Rubric}} {
+		if *c.to, err = c.from.text(i); err != nil {
+			return row, err
+		}
+	}
+	row.Items = []rows.Item{}
+	if row.Rubric != nil {
+		items, err := rubric.Parse(*row.Rubric)
+		if err != nil {
+			return row, err
+		}
+		for _, item := range items {
+			row.Items = append(row.Items, rows.Item(item))
+		}
+	}
+	id, err := pick.id.text(i)
+	if err != nil {
+		return row, err
+	}
+	row.PromptID = fmt.Sprintf("row-%06d", p.before+n)
+	if id != nil && *id != "" {
+		row.PromptID = *id
+	}
+	if there, ok := p.ids[row.PromptID]; ok {
+		return row, fmt.Errorf("prompt_id %q is that of %s already", row.PromptID, there)
+	}
+	p.ids[row.PromptID] = fmt.Sprintf("row %d of %s", n, s.file.Name())
+	row.Messages = []rows.Message{{Role: "user", Content: message(row.Problem, p.instruction)}}
+	return row, nil
+}
+
+// done says what became of the rows that are no prompts.
+func (p *preparer) done(t *tool.Tool) error {
+	if p.aside != nil && p.aside.n > 0 {
+		if p.prompts == 0 {
+			return tool.Inputf("all of the %d rows are bad", p.aside.n)
+		}
+		t.Warnf("%d bad rows set aside", p.aside.n)
+	}
+	if p.rows > 0 && p.prompts == 0 {
+		t.Warnf("no row has %s", p.where.String())
+	}
+	if p.aside != nil {
+		return p.aside.commit()
+	}
+	return nil
 }
 
 // message is what the policy is told.

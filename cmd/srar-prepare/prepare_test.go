@@ -276,7 +276,7 @@ func TestRefusals(t *testing.T) {
 		"a row without ground truth":  {`{"problem":"Q","ground_truth":"1"}` + "\n" + `{"problem":"R"}`, nil, 3, `row 1\b.*column ground_truth: is not there`},
 		"standard input twice":        {`{"problem":"Q"}`, []string{"-", "-"}, 2, "standard input is named twice"},
 		"-i and an operand":           {`{"problem":"Q"}`, []string{"-i", "a", "b"}, 2, "-i FILE goes without operands"},
-		"no such flag":                {"", []string{"--check"}, 2, "no such flag: --check"},
+		"no such flag":                {"", []string{"--tidy"}, 2, "no such flag: --tidy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := command(t, t.TempDir(), test.data, test.flags...)
@@ -285,4 +285,12 @@ func TestRefusals(t *testing.T) {
 			require.True(t, trial.Unfinished(r.Out))
 		})
 	}
+}
+
+// What chooses the rows is in the history; where they were put aside is not.
+func TestHistoryOfRows(t *testing.T) {
+	data := `{"problem":"A?","level":1}` + "\n" + `{"problem":"","level":1}`
+	r := command(t, t.TempDir(), data, "--where", "level=1", "--where", "level!=2", "--shuffle", "0", "--limit", "3", "--repeat", "2", "--skip-bad", "--bad", "b")
+	require.Zero(t, r.Status, r.Voice)
+	require.Equal(t, []string{"--limit=3", "--repeat=2", "--shuffle=0", "--skip-bad=true", "--where=level=1 level!=2"}, trial.Schema(t, r.Out).History[0].Args)
 }

@@ -47,12 +47,12 @@ func (s *source) choose(o *options) error {
 			*c.to = names[i]
 		case len(s.file.Schema().Fields) == 0:
 			// Without any column there are no rows, or the first has no problem.
-		case c.value != "" || c.flag == "problem":
+		case c.value != "" || c.flag == "problem" && !o.list:
 			return tool.WithHint(tool.Inputf("%s: no column %s", s.file.Name(), names[0]),
 				"--%s names it; the columns are %s", c.flag, s.columns())
 		}
 	}
-	if s.problem == "" {
+	if s.problem == "" && !o.list {
 		s.problem = "problem"
 	}
 	return nil
@@ -97,12 +97,12 @@ func (s *source) field(name string) (f stream.Field, ok bool) {
 	return f, ok
 }
 
-// rows starts to read the rows.
-func (s *source) rows() (*table.Rows, error) {
-	o := table.Options{Types: s.types}
+// rows starts to read the rows. bad is told of those that do not read.
+func (s *source) rows(bad func(*table.Error, []byte) error) (*table.Rows, error) {
+	o := table.Options{Types: s.types, Bad: bad}
 	f, ok := s.field(s.problem)
 	if !ok && s.problem == "problem" || ok && f.Type.Kind != stream.List {
-		o.Types = append(o.Types, stream.Field{Name: s.problem, Type: stream.TUtf8})
+		o.Types = append(o.Types, stream.Field{Name: s.problem, Type: stream.TUtf8, Nullable: true})
 	}
 	if _, ok := s.field(s.rubric); ok {
 		o.Types = append(o.Types, stream.Field{Name: s.rubric, Type: stream.TUtf8, Nullable: true})

@@ -61,6 +61,35 @@ func (b *builder) add(v any) error {
 	return nil
 }
 
+// truncate drops what was added behind the first n values, a value that was
+// refused half-way included.
+func (b *builder) truncate(n int) {
+	for _, s := range b.texts[min(n, len(b.texts)):] {
+		b.size -= max(8, len(s))
+	}
+	b.n = n
+	b.null = cut(b.null, n)
+	b.bools = cut(b.bools, n)
+	b.ints32 = cut(b.ints32, n)
+	b.ints64 = cut(b.ints64, n)
+	b.uints = cut(b.uints, n)
+	b.floats = cut(b.floats, n)
+	b.doubles = cut(b.doubles, n)
+	b.texts = cut(b.texts, n)
+	if b.elem != nil {
+		b.offsets = b.offsets[:n+1]
+		b.elem.truncate(int(b.offsets[n]))
+	}
+	for _, m := range b.members {
+		m.truncate(n)
+	}
+	if b.c.typ.Kind != stream.Utf8 {
+		b.resize()
+	}
+}
+
+func cut[T any](s []T, n int) []T { return s[:min(n, len(s))] }
+
 // append is add without the accounts.
 func (b *builder) append(v any) error {
 	if f, isFloat := v.(float64); isFloat && b.c.mode == numbers && math.IsNaN(f) {

@@ -26,11 +26,10 @@ func rows(f *File, o Options) ([]map[string]any, error) {
 	}
 	out := []map[string]any{}
 	for {
-		at := r.Row()
 		b, err := r.Next()
 		if err == io.EOF {
-			if at != len(out) {
-				return nil, errors.New("Row counts wrong")
+			if r.Read() != len(out) {
+				return nil, errors.New("Read counts wrong")
 			}
 			return out, nil
 		}
@@ -130,7 +129,7 @@ func goldenGood(t *testing.T, dir string, g goldenFile) {
 	defer f.Close()
 	got, err := rows(f, Options{})
 	if g.Optional && err != nil {
-		require.Equal(t, Corrupt, kindOfError(t, err))
+		require.Equal(t, Unsupported, kindOfError(t, err), "%v", err)
 		return
 	}
 	require.NoError(t, err)

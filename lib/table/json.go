@@ -84,7 +84,7 @@ func (p *parser) take(c byte) bool {
 
 func (p *parser) value(depth int) (any, error) {
 	if depth > maxDepth {
-		return nil, faultf(Unsupported, "nested deeper than %d levels", maxDepth)
+		return nil, faultf(TooDeep, "nested deeper than %d levels", maxDepth)
 	}
 	if !p.skip() {
 		return nil, p.syntax("the line ends early")

@@ -24,10 +24,11 @@ const (
 
 // parquetFile is a Parquet file with the tree of its columns.
 type parquetFile struct {
-	r     io.ReaderAt
-	size  int64
-	f     *parquet.File
-	roots []*node
+	r      io.ReaderAt
+	size   int64
+	f      *parquet.File
+	roots  []*node
+	leaves []leafInfo
 }
 
 // node is a column of a Parquet file, or a part of one.
@@ -93,6 +94,17 @@ func (t *File) scanParquet() error {
 	if len(p.roots) == 0 {
 		return place(faultf(Unsupported, "the file has no columns"), t.name, -1, 0, "")
 	}
+	p.leaves = w.leaves
+	var all []levels
+	for _, c := range p.f.Root().Columns() {
+		all = levelsOf(all, c, levels{})
+	}
+	for i, l := range all {
+		p.leaves[i].levels = l
+		if l.definition > maxLevel || i == maxLeaves || p.leaves[i].length < 0 {
+			return place(faultf(Unsupported, "columns nested or numerous beyond reason"), t.name, -1, 0, "")
+		}
+	}
 	t.parquet = p
 	return nil
 }
@@ -150,20 +162,20 @@ func remembered(f *parquet.File) (*stream.Schema, error) {
 // order of the columns, depth first.
 type walker struct {
 	elements []format.SchemaElement
-	leaves   int
+	leaves   []leafInfo
 }
 
 func (w *walker) walk(c *parquet.Column) (*node, error) {
 	e := w.elements[0]
 	w.elements = w.elements[1:]
-	n := &node{optional: c.Optional(), first: w.leaves}
+	n := &node{optional: c.Optional(), first: len(w.leaves)}
 	n.column = &column{name: c.Name(), nullable: n.optional, mode: strict}
 	var err error
 	switch kids := c.Columns(); {
 	case c.Leaf() && c.Repeated():
 		err = faultf(Unsupported, "a repeated field outside of a list")
 	case c.Leaf():
-		w.leaves++
+		w.leaves = append(w.leaves, leafInfo{kind: e.Type.V, length: int(e.TypeLength.V)})
 		n.convert, err = leaf(n.column, e)
 	case annotated(e, deprecated.List):
 		if len(kids) != 1 || !kids[0].Repeated() || kids[0].Leaf() || len(kids[0].Columns()) != 1 {
@@ -191,15 +203,15 @@ func (w *walker) walk(c *parquet.Column) (*node, error) {
 		n.column.typ = stream.Type{Kind: stream.List}
 		n.column.elem = n.elem.column
 	}
-	n.n = w.leaves - n.first
+	n.n = len(w.leaves) - n.first
 	return n, nil
 }
 
 // group makes a struct of the members of a repeated group.
 func (w *walker) group(c *parquet.Column) (*node, error) {
-	n := &node{column: &column{name: "entry"}, first: w.leaves}
+	n := &node{column: &column{name: "entry"}, first: len(w.leaves)}
 	err := w.members(n, c)
-	n.n = w.leaves - n.first
+	n.n = len(w.leaves) - n.first
 	return n, err
 }
 
@@ -304,17 +316,19 @@ func (n *node) assembleList(leaves [][]parquet.Value, rep, def int) (any, error)
 type parquetSource struct {
 	p      *parquetFile
 	roots  []*node // of the columns asked for, nil where the file has none
-	group  int     // row groups opened
-	rows   parquet.Rows
-	left   int64 // rows of the group to come
-	buffer []parquet.Row
-	at, n  int // rows of buffer: next one, number
+	codecs map[format.CompressionCodec]unpackFunc
+	group  int            // row groups opened
+	left   int64          // rows of the group to come
+	chunks []*chunkReader // of the leaves, nil where nobody asks for them
 	values []any
-	leaves [][]parquet.Value
+	leaves [][]parquet.Value // of one row
 }
 
 func (p *parquetFile) rows(names []string) rowSource {
-	s := &parquetSource{p: p, roots: make([]*node, len(names)), values: make([]any, len(names)), buffer: make([]parquet.Row, 16)}
+	s := &parquetSource{
+		p: p, roots: make([]*node, len(names)), codecs: pageCodecs(), values: make([]any, len(names)),
+		chunks: make([]*chunkReader, len(p.leaves)), leaves: make([][]parquet.Value, len(p.leaves)),
+	}
 	for i, name := range names {
 		for _, n := range p.roots {
 			if n.column.name == name {
@@ -325,24 +339,28 @@ func (p *parquetFile) rows(names []string) rowSource {
 	return s
 }
 
-func (s *parquetSource) next() ([]any, int, error) {
-	for s.at == s.n {
-		if err := s.fill(); err != nil {
-			return nil, 0, err
+func (s *parquetSource) next() (r row, err error) {
+	groups := s.p.f.Metadata().RowGroups
+	for s.left == 0 {
+		if s.group == len(groups) {
+			return r, io.EOF
+		}
+		s.group++
+		if err := s.open(&groups[s.group-1]); err != nil {
+			return r, fmt.Errorf("row group %d: %w", s.group-1, err)
 		}
 	}
-	row := s.buffer[s.at]
-	s.at++
-	s.leaves = s.leaves[:0]
-	ordered := true
-	row.Range(func(column int, values []parquet.Value) bool {
-		ordered = ordered && column == len(s.leaves)
-		s.leaves = append(s.leaves, values)
-		return ordered
-	})
-	last := s.p.roots[len(s.p.roots)-1]
-	if !ordered || len(s.leaves) != last.first+last.n {
-		return nil, 0, faultf(Corrupt, "columns of different lengths")
+	s.left--
+	for k, c := range s.chunks {
+		if c == nil {
+			continue
+		}
+		if s.leaves[k], err = c.row(s.leaves[k][:0]); err == nil && s.left == 0 {
+			err = c.end()
+		}
+		if err != nil {
+			return r, fmt.Errorf("row group %d: %w", s.group-1, err)
+		}
 	}
 	for i, n := range s.roots {
 		if n == nil {
@@ -355,61 +373,34 @@ func (s *parquetSource) next() ([]any, int, error) {
 			if errors.As(err, &f) {
 				f.column = n.column.name
 			}
-			return nil, 0, err
+			return r, err
 		}
 		s.values[i] = v
 	}
-	return s.values, 0, nil
+	return row{values: s.values}, nil
 }
 
-// fill reads further rows into the buffer; io.EOF after the last row group.
-func (s *parquetSource) fill() error {
-	groups := s.p.f.RowGroups()
-	if s.rows == nil {
-		if s.group == len(groups) {
-			return io.EOF
-		}
-		g := groups[s.group]
-		s.group++
-		s.at, s.n, s.left = 0, 0, g.NumRows()
-		if s.left == 0 {
-			return nil // the library fails on a group without rows
-		}
-		if err := checkPages(s.p.r, s.p.size, &s.p.f.Metadata().RowGroups[s.group-1]); err != nil {
-			return fmt.Errorf("row group %d: %w", s.group-1, err)
-		}
-		if err := guard(func() error { s.rows = g.Rows(); return nil }); err != nil {
-			return err
-		}
+// open starts to read a row group.
+func (s *parquetSource) open(g *format.RowGroup) error {
+	if g.NumRows < 0 || len(g.Columns) != len(s.chunks) {
+		return faultf(Corrupt, "%d rows of %d columns in a file of %d", g.NumRows, len(g.Columns), len(s.chunks))
 	}
-	var eof bool
-	err := guard(func() error {
-		n, err := s.rows.ReadRows(s.buffer)
-		s.at, s.n = 0, n
-		if eof = err == io.EOF; eof {
-			err = nil
-		}
-		return corrupt(err)
-	})
-	if err != nil {
-		return fmt.Errorf("row group %d: %w", s.group-1, err)
+	s.left = g.NumRows
+	if s.left == 0 {
+		return nil
 	}
-	s.left -= int64(s.n)
-	switch {
-	case s.left < 0, s.left > 0 && (eof || s.n == 0):
-		return faultf(Corrupt, "row group %d holds other rows than its %d", s.group-1, groups[s.group-1].NumRows())
-	case s.left == 0:
-		rows := s.rows
-		s.rows = nil
-		return guard(rows.Close)
+	for _, n := range s.roots {
+		if n == nil {
+			continue
+		}
+		for k := n.first; k < n.first+n.n; k++ {
+			var err error
+			if s.chunks[k], err = s.p.chunk(&g.Columns[k].MetaData, k, s.codecs); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-func (s *parquetSource) close() {
-	if rows := s.rows; rows != nil {
-		s.rows = nil
-		// The file is given up: what closing it says adds nothing.
-		_ = guard(rows.Close)
-	}
-}
+func (s *parquetSource) close() {}

@@ -3,7 +3,8 @@
 //
 // A file is read twice. [Open] finds out what it holds: its digest, its columns
 // and their types, which for JSON Lines takes a pass over all lines. [File.Rows]
-// then reads the rows, a bounded number of them at a time.
+// then reads the rows, a bounded number of them at a time. JSON Lines may be
+// packed with gzip or zstd; they are unpacked as they are read, never as a whole.
 //
 // Columns get the types that rows are made of. In Parquet, dates, times and
 // decimals become text (2026-03-05, 2026-03-05T07:08:09.5Z, 1.50), maps become
@@ -13,21 +14,19 @@
 // what they hold; and what fits no such type is text, with numbers written out
 // in full and other values as JSON.
 //
-// Nothing that a file holds makes this package panic: the Parquet library is
-// called with its panics caught, and every error says where in the data it is.
+// Nothing that a file holds makes this package panic, or allocate for what it
+// only claims: of Parquet, the library reads the metadata, with its panics caught,
+// and the pages are decoded here, value by value. They may be packed with snappy,
+// gzip, zstd or LZ4 (not with Brotli). Every error says where in the data it is.
 package table
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
-	"reflect"
-	"slices"
 	"strings"
 
 	"srar/lib/stream"
@@ -48,6 +47,7 @@ const (
 	InvalidUTF8   Kind = "invalid_utf8"   // bytes that are not UTF-8
 	LoneSurrogate Kind = "lone_surrogate" // half of a surrogate pair in an escape
 	DuplicateKey  Kind = "duplicate_key"  // a key twice in one object
+	TooDeep       Kind = "too_deep"       // a value nested deeper than is read
 )
 
 // Error says where in a file something is wrong.
@@ -129,10 +129,13 @@ type File struct {
 	schema  *stream.Schema
 	columns []*column
 	parquet *parquetFile // nil for JSON Lines
+	packing packing      // of JSON Lines
+	bad     error        // the first line of JSON Lines that does not read
 }
 
 // Open opens a file. It is Parquet if it begins as such or its name ends in
-// .parquet, else JSON Lines.
+// .parquet, else JSON Lines, packed or not as its first bytes say. A line that
+// does not read is an error of [File.Rows], not of Open.
 func Open(path string) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -193,6 +196,7 @@ func (t *File) scan() error {
 		}
 		err = t.scanParquet()
 	} else {
+		t.packing = packingOf(magic[:n])
 		err = t.scanJSON(h)
 	}
 	if err != nil {
@@ -206,6 +210,15 @@ func (t *File) scan() error {
 		t.schema.Fields = append(t.schema.Fields, c.field())
 	}
 	return nil
+}
+
+// Format says what the file is: "Parquet", "JSON Lines", or these in gzip or
+// zstd.
+func (t *File) Format() string {
+	if t.parquet != nil {
+		return "Parquet"
+	}
+	return "JSON Lines" + map[packing]string{gzipped: " in gzip", zstandard: " in zstd"}[t.packing]
 }
 
 // Name returns the name that errors call the file.
@@ -226,287 +239,3 @@ func (t *File) Close() error {
 	}
 	return err
 }
-
-// Options says how rows are read.
-type Options struct {
-	// Types are columns whose type is known: their values are read as this
-	// type, exactly, whatever the file says, or are an error. Columns that are
-	// not nullable must be there in every row; others may be absent and are then
-	// null.
-	Types []stream.Field
-	// Texts are columns that are read as text although they may hold numbers:
-	// integers are written out in full, floats in the shortest form that reads
-	// back, without exponent and without a trailing ".0", NaN as null. Other
-	// values are errors. A file may lack such a column, but no single row.
-	Texts []string
-	// Group is a column by whose values rows are cut into batches: rows that
-	// follow one another with equal values make one batch, and no batch holds two
-	// values. "" for batches of a bounded number of rows.
-	Group string
-}
-
-// Bounds of one batch.
-const (
-	batchRows  = 256
-	batchBytes = 4 << 20
-)
-
-// Rows reads the rows of a file.
-type Rows struct {
-	t       *File
-	schema  *stream.Schema
-	columns []*column
-	source  rowSource
-	ahead   bool // values and line are of a row that is read but not returned
-	values  []any
-	line    int
-	group   int // column that cuts batches; -1 for none
-	row     int
-	err     error
-}
-
-// rowSource yields the values of one row after another, in the order of the
-// columns, absent ones as missing{}; io.EOF after the last.
-type rowSource interface {
-	next() (values []any, line int, err error)
-	close()
-}
-
-// missing stands for the value of a key that a line does not have.
-type missing struct{}
-
-// Rows starts to read the rows. Several readers of one file may not be used at
-// the same time.
-func (t *File) Rows(o Options) (*Rows, error) {
-	r := &Rows{t: t, columns: slices.Clone(t.columns), group: -1}
-	replace := func(c *column) error {
-		i := slices.IndexFunc(r.columns, func(d *column) bool { return d.name == c.name })
-		if i < 0 {
-			if !c.nullable && t.parquet != nil {
-				return place(faultf(MissingColumn, "is not there"), t.name, -1, 0, c.name)
-			}
-			c.present = false
-			r.columns = append(r.columns, c)
-			return nil
-		}
-		if t.parquet != nil && !c.takes(r.columns[i]) {
-			return place(faultf(WrongType, "is %v, not %v", r.columns[i].field().Type, c.field().Type), t.name, -1, 0, c.name)
-		}
-		r.columns[i] = c
-		return nil
-	}
-	for _, f := range o.Types {
-		if err := replace(typed(f, strict)); err != nil {
-			return nil, err
-		}
-	}
-	for _, name := range o.Texts {
-		if err := replace(&column{name: name, typ: stream.TUtf8, nullable: true, present: true, mode: numbers}); err != nil {
-			return nil, err
-		}
-	}
-	if o.Group != "" {
-		r.group = slices.IndexFunc(r.columns, func(c *column) bool { return c.name == o.Group })
-		if r.group < 0 {
-			return nil, place(faultf(MissingColumn, "is not there"), t.name, -1, 0, o.Group)
-		}
-	}
-	s := *t.schema
-	s.Fields = nil
-	for _, c := range r.columns {
-		s.Fields = append(s.Fields, c.field())
-	}
-	r.schema = &s
-	names := make([]string, len(r.columns))
-	for i, c := range r.columns {
-		names[i] = c.name
-	}
-	if t.parquet != nil {
-		r.source = t.parquet.rows(names)
-	} else {
-		r.source = t.jsonRows(names)
-	}
-	return r, nil
-}
-
-// Schema returns the columns of the batches that Next returns.
-func (r *Rows) Schema() *stream.Schema { return r.schema }
-
-// Row returns the number of the first row that Next will return, from 0.
-func (r *Rows) Row() int { return r.row }
-
-// Next returns the next rows; io.EOF after the last.
-func (r *Rows) Next() (*stream.Batch, error) {
-	if r.err != nil {
-		return nil, r.err
-	}
-	b, err := r.next()
-	if err != nil {
-		r.err = err
-		r.source.close()
-	}
-	return b, err
-}
-
-func (r *Rows) next() (*stream.Batch, error) {
-	builders := make([]*builder, len(r.columns))
-	for i, c := range r.columns {
-		builders[i] = newBuilder(c)
-	}
-	n, size := 0, 0
-	var first any // the value of the group
-	for r.group >= 0 || n < batchRows && size < batchBytes {
-		if err := r.read(); err != nil {
-			if err == io.EOF {
-				break
-			}
-			return nil, place(err, r.t.name, r.row+n, r.line, "")
-		}
-		if r.group >= 0 {
-			v := r.values[r.group]
-			if b, ok := v.([]byte); ok {
-				v = string(b) // its bytes are not there for long
-			}
-			if n > 0 && !reflect.DeepEqual(v, first) {
-				break
-			}
-			first = v
-		}
-		for i, b := range builders {
-			before := b.size
-			if err := b.add(r.values[i]); err != nil {
-				return nil, place(err, r.t.name, r.row+n, r.line, r.columns[i].name)
-			}
-			size += b.size - before
-		}
-		r.ahead = false
-		n++
-	}
-	if n == 0 {
-		return nil, io.EOF
-	}
-	r.row += n
-	cols := make([]stream.Named, len(builders))
-	for i, b := range builders {
-		cols[i] = stream.Named{Name: r.columns[i].name, Nullable: r.columns[i].nullable, Column: b.column()}
-	}
-	return stream.NewBatch(n, cols...), nil
-}
-
-// read makes values and line those of the next row to return.
-func (r *Rows) read() (err error) {
-	if !r.ahead {
-		r.values, r.line, err = r.source.next()
-		r.ahead = err == nil
-	}
-	return err
-}
-
-// maxLine bounds one line of JSON.
-const maxLine = 256 << 20
-
-// lineReader reads lines of any length up to maxLine, without their end, and
-// skips blank ones.
-type lineReader struct {
-	r    *bufio.Reader
-	line int // number of the line that next returned last, from 1
-	buf  []byte
-}
-
-func newLineReader(r io.Reader) *lineReader { return &lineReader{r: bufio.NewReaderSize(r, 1<<16)} }
-
-// next returns a line that is not blank, valid until the following call;
-// io.EOF after the last.
-func (l *lineReader) next() ([]byte, error) {
-	for {
-		l.buf = l.buf[:0]
-		var err error
-		for {
-			var part []byte
-			part, err = l.r.ReadSlice('\n')
-			if len(l.buf)+len(part) > maxLine {
-				l.line++
-				return nil, faultf(Unsupported, "a line of more than %d bytes", maxLine)
-			}
-			l.buf = append(l.buf, part...)
-			if err != bufio.ErrBufferFull {
-				break
-			}
-		}
-		if err != nil && (err != io.EOF || len(l.buf) == 0) {
-			return nil, err
-		}
-		l.line++
-		line := l.buf
-		if l.line == 1 {
-			line = bytes.TrimPrefix(line, []byte("\ufeff"))
-		}
-		if line = bytes.Trim(line, " \t\r\n"); len(line) > 0 {
-			return line, nil
-		}
-	}
-}
-
-// scanJSON reads all lines once to find the columns.
-func (t *File) scanJSON(h hash.Hash) error {
-	lines := newLineReader(io.TeeReader(io.NewSectionReader(t.f, 0, t.size), h))
-	var all shape
-	for row := 0; ; row++ {
-		line, err := lines.next()
-		if err == io.EOF {
-			break
-		}
-		if err == nil {
-			var o object
-			if o, err = parseLine(line); err == nil {
-				all.see(o)
-			}
-		}
-		if err != nil {
-			return place(err, t.name, row, lines.line, "")
-		}
-	}
-	t.columns = all.columns()
-	return nil
-}
-
-// jsonSource reads the rows of JSON Lines.
-type jsonSource struct {
-	lines  *lineReader
-	index  map[string]int
-	values []any
-}
-
-func (t *File) jsonRows(names []string) rowSource {
-	s := &jsonSource{
-		lines:  newLineReader(io.NewSectionReader(t.f, 0, t.size)),
-		index:  make(map[string]int, len(names)),
-		values: make([]any, len(names)),
-	}
-	for i, n := range names {
-		s.index[n] = i
-	}
-	return s
-}
-
-func (s *jsonSource) next() ([]any, int, error) {
-	line, err := s.lines.next()
-	if err != nil {
-		return nil, s.lines.line, err
-	}
-	o, err := parseLine(line)
-	if err != nil {
-		return nil, s.lines.line, err
-	}
-	for i := range s.values {
-		s.values[i] = missing{}
-	}
-	for i, key := range o.keys {
-		if k, ok := s.index[key]; ok {
-			s.values[k] = o.values[i]
-		}
-	}
-	return s.values, s.lines.line, nil
-}
-
-func (s *jsonSource) close() {}
