@@ -125,7 +125,7 @@ type evaluation struct {
 	other map[rolloutID]*otherRow // of --against
 
 	client *judge.Client
-	asked  marking
+	tally  *judge.Tally
 	marked *tool.Output // of --marks; nil without
 
 	rollouts, checked, undecided, unknown int
@@ -179,8 +179,12 @@ func (e *evaluation) report() {
 	if e.noSource > 0 {
 		t.Warnf("%d rollouts without data_source are in no score", e.noSource)
 	}
-	if e.o.against != "" && e.joined == 0 {
+	switch {
+	case e.o.against == "":
+	case e.joined == 0:
 		t.Warnf("no rollout is judged here and in %s", e.o.against)
+	default:
+		t.Logf("%d of them are judged here and in %s", e.joined, e.o.against)
 	}
 }
 

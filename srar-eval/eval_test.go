@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -281,38 +280,6 @@ func TestByWithoutSource(t *testing.T) {
 	require.Zero(t, status, voice)
 	require.Empty(t, scores(t, out))
 	require.Contains(t, voice, "warning: 8 rollouts without data_source are in no score")
-}
-
-func TestAgainst(t *testing.T) {
-	data := stored(t, "one-prompt.arrow")
-	path := filepath.Join(t.TempDir(), "same.arrow")
-	require.NoError(t, os.WriteFile(path, data, 0o666))
-	out, status, voice := command(t, data, nil, "--against", path)
-	require.Zero(t, status, voice)
-	got := scores(t, out)
-	for _, m := range []string{"agreement", "kappa", "step_agreement", "mark_agreement", "first_error_agreement"} {
-		require.Equal(t, 1., got[key{metric: m}].Value, m)
-	}
-	s := trial.Schema(t, out)
-	last := s.History[len(s.History)-1]
-	require.Equal(t, "srar-eval", last.Command)
-	require.Contains(t, last.Inputs["against"], "sha256:")
-
-	twice := append(append([]byte{}, data...), data...)
-	require.NoError(t, os.WriteFile(path, twice, 0o666))
-	_, status, voice = command(t, data, nil, "--against", path)
-	require.Equal(t, 3, status)
-	require.Contains(t, voice, "appears twice")
-
-	_, status, voice = command(t, data, nil, "--against", golden.Path(t, "reward", "eval", "ties.arrow"))
-	require.Zero(t, status)
-	require.Contains(t, voice, "warning: no rollout is judged here and in ")
-
-	bare := rewrite(t, data, func(b *stream.Batch) *stream.Batch { return b.Without("verdicts", "step_correct") })
-	require.NoError(t, os.WriteFile(path, bare, 0o666))
-	_, status, voice = command(t, data, nil, "--against", path)
-	require.Equal(t, 3, status)
-	require.Contains(t, voice, "neither column verdicts nor column step_correct is there")
 }
 
 func TestMarkdown(t *testing.T) {

@@ -26,9 +26,11 @@
 //	agreement kappa step_agreement
 //	                         with --against: items with the same verdict in both
 //	                         files, Cohen's kappa, items tied to the same step
-//	mark_agreement first_error_agreement
-//	                         with --against: steps with the same mark, rollouts
-//	                         with the same first wrong step
+//	mark_agreement mark_kappa
+//	                         with --against: steps with the same mark, Cohen's kappa
+//	first_error_agreement first_error_accuracy
+//	                         with --against: rollouts with the same first wrong step
+//	                         or none in both files; of those with one in FILE
 //	rpb_suggest rpb_pitfall rpb_bonus
 //	                         correlation of a right answer with the share of
 //	                         satisfied items of the type
@@ -42,11 +44,25 @@
 // the columns step_correct and step_replies. The judge's key is read from
 // $JUDGE_API_KEY.
 //
+// --against compares with the columns verdicts and step_correct of FILE, rollout
+// by rollout; without a column rollout every row is rollout 0 of its prompt. For
+// step_correct a column step_labels will do, integers as people's labels of steps
+// have them: 1 right, 0 neutral (which counts as right), -1 wrong, null not
+// labelled. The first wrong step is known where no step before it lacks a mark. So
+// labels.jsonl with the columns id, problem, steps and step_labels says how good a
+// judge is:
+//
+//	srar-prepare labels.jsonl -o labels.arrow
+//	srar-prepare labels.jsonl | srar-encode --model M0 | srar-eval --judge --against labels.arrow
+//
 // Exit codes: 0 done, 1 failed, 2 misused, 3 input ended early or not valid,
 // 130/143 interrupted.
 package main
 
-import "srar/lib/tool"
+import (
+	"srar/lib/judge"
+	"srar/lib/tool"
+)
 
 const usage = `usage: srar-eval [flags] < rollouts > scores
 
@@ -55,19 +71,12 @@ Scores rollouts; on a terminal the scores are a table.
 scores
   --k LIST                  the K of avg@K, pass@K, maj@K (1,8,32)
   --by data_source          scores for each data source
-  --against FILE            agreement with the verdicts and marks in FILE
+  --against FILE            agreement with the verdicts, marks or labels in FILE
   --markdown                print a table in Markdown instead of rows
 marks of steps
   --judge                   ask a judge whether each step is right
   --marks FILE              write the rows with their marks to FILE
-  --url URL                 base address of the judge ($JUDGE_URL)
-  --judge-model NAME        model to ask for ($JUDGE_MODEL)
-  --concurrency N           requests in flight (64)
-  --tries N                 requests for one mark at most (3)
-  --timeout D               of one request (120s)
-  --cache DIR               keep replies in DIR, ask nothing twice
-  --max-failure-rate R      fail when more than this share of steps got no mark (0.1)
-` + tool.StreamUsage + `
+` + judge.FlagUsage + tool.StreamUsage + `
 examples
   srar-prepare aime.jsonl | srar-rollout --model M1 -n 32 --temperature 0.7 --top-p 0.8 | srar-eval
   srar-eval -i verdicts.arrow --judge --marks marked.arrow --by data_source --markdown

@@ -3,23 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"srar/lib/judge"
 	"srar/lib/rows"
 	"srar/lib/stream"
 	"srar/lib/tool"
 )
-
-// marking counts what was asked.
-type marking struct {
-	steps, failed atomic.Int64
-	mu            sync.Mutex
-	classes       map[string]int // of the failures
-}
 
 // stepColumns are the columns that --marks adds.
 type stepColumns struct {
@@ -32,8 +24,8 @@ func (e *evaluation) connect() (err error) {
 	if e.client, err = e.o.asks.Connect(); err != nil {
 		return err
 	}
-	e.asked.classes = map[string]int{}
-	e.t.Record("judge", judge.PromptDigest())
+	e.tally = e.o.asks.Tally()
+	e.t.Record("prompt "+judge.MarkPrompt.Name, judge.MarkPrompt.Digest)
 	return nil
 }
 
@@ -59,18 +51,26 @@ type markedGroup struct {
 // and writes them to the file of --marks.
 func (e *evaluation) mark(ctx context.Context, in *tool.Input) error {
 	e.t.Progress(func() string {
-		return fmt.Sprintf("%d steps marked, %d without a mark", e.asked.steps.Load(), e.asked.failed.Load())
+		asked, failed, _ := e.tally.Counts()
+		return fmt.Sprintf("%d steps marked, %d without a mark", asked, failed)
 	})
-	next := func() (*markedGroup, []judge.Job, error) {
+	next := func() (work judge.Work[*markedGroup], err error) {
 		b, err := in.Next()
+		if err == io.EOF {
+			if lost := e.tally.Complete(); lost != nil {
+				err = lost
+			}
+		}
 		if err != nil {
-			return nil, nil, err
+			return work, err
 		}
 		g := &markedGroup{batch: b, n: in.Index()}
 		if g.group, err = read(b, g.n); err != nil {
-			return nil, nil, err
+			return work, err
 		}
-		return g, e.jobs(g), nil
+		work.Group, work.Jobs = g, e.jobs(g)
+		e.tally.Expect(len(work.Jobs))
+		return work, nil
 	}
 	emit := func(g *markedGroup) error {
 		for i := range g.rows {
@@ -83,12 +83,9 @@ func (e *evaluation) mark(ctx context.Context, in *tool.Input) error {
 		}
 		return e.add(g.group, g.n)
 	}
-	n := e.o.asks.Concurrency
-	if err := judge.InOrder(ctx, n, 4*n, next, emit); err != nil {
-		return err
-	}
+	err := judge.InOrder(ctx, e.o.asks.Window(), next, emit)
 	e.reportMarks()
-	return e.o.asks.Tolerate(e.asked.steps.Load(), e.asked.failed.Load())
+	return err
 }
 
 // jobs makes one job for each step of g without a mark. What earlier runs wrote
@@ -127,36 +124,26 @@ func (e *evaluation) ask(ctx context.Context, task judge.StepTask, mark **bool, 
 	if err != nil {
 		return err
 	}
-	e.asked.steps.Add(1)
 	*reply = a.Reply
 	if a.Status == judge.OK {
 		*mark = &a.Value
-		return nil
+		return e.tally.Add(judge.OK, nil)
 	}
-	e.asked.failed.Add(1)
-	class := string(a.Status)
-	if a.Err != nil {
-		class = a.Err.Class
-	}
-	e.asked.mu.Lock()
-	e.asked.classes[class]++
-	e.asked.mu.Unlock()
-	return nil
+	return e.tally.Add(judge.Failed, a.Err) // too long a question leaves no mark either
 }
 
 // reportMarks says what the marks cost.
 func (e *evaluation) reportMarks() {
-	asked, failed := e.asked.steps.Load(), e.asked.failed.Load()
-	s := e.client.Stats()
-	e.t.Logf("%d steps asked for: %d without a mark; %d requests, %d answers from the cache, %d prompt and %d completion tokens",
-		asked, failed, s.Requests, s.Cached, s.PromptTokens, s.CompletionTokens)
-	if s.Damaged > 0 {
-		e.t.Warnf("%d damaged cache entries were asked for again", s.Damaged)
+	asked, failed, classes := e.tally.Counts()
+	e.t.Logf("%d steps asked for: %d without a mark", asked, failed)
+	for _, class := range slices.Sorted(maps.Keys(classes)) {
+		e.t.Logf("without a mark, %s: %d", class, classes[class])
 	}
-	if s.CacheError != "" {
-		e.t.Warnf("the cache keeps nothing: %s", s.CacheError)
+	lines, warnings := e.o.asks.Summary(e.client).Lines()
+	for _, l := range lines {
+		e.t.Logf("%s", l)
 	}
-	for _, class := range slices.Sorted(maps.Keys(e.asked.classes)) {
-		e.t.Logf("without a mark, %s: %d", class, e.asked.classes[class])
+	for _, l := range warnings {
+		e.t.Warnf("%s", l)
 	}
 }

@@ -200,7 +200,7 @@ func TestFailures(t *testing.T) {
 	before := j.requests
 	_, status, voice = command(t, data, j.env(), flags...)
 	require.Zero(t, status, voice)
-	require.Contains(t, voice, "26 answers from the cache")
+	require.Contains(t, voice, "answers from the cache: 26")
 	require.LessOrEqual(t, j.requests-before, 8)
 }
 

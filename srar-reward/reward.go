@@ -74,6 +74,18 @@ func (o *options) config(t *tool.Tool) (reward.Config, error) {
 	return c, t.NoArgs()
 }
 
+// idle names the flags that an estimator has no use for. They are no error: a
+// script may compare estimators under one set of flags.
+func idle(e reward.Estimator) []string {
+	switch e {
+	case reward.RaR, reward.GRPO:
+		return []string{"group-by", "whole-solution"}
+	case reward.Merged, reward.Raw:
+		return []string{"group-by"}
+	}
+	return nil
+}
+
 // verdict is what the method needs of a row.
 type verdict struct {
 	PromptID   string             `col:"prompt_id"`
@@ -100,6 +112,11 @@ func (o *options) run(t *tool.Tool) error {
 	out, err := t.Output(in.Schema().With(rows.Advantages.Name, rows.Advantages.Fields()...))
 	if err != nil {
 		return err
+	}
+	for _, f := range idle(c.Estimator) {
+		if t.IsSet(f) {
+			t.Warnf("--%s has no effect on the estimator %s", f, c.Estimator)
+		}
 	}
 	var sum summary
 	err = tool.Each(in, func(b *stream.Batch, n int) error {

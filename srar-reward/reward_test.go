@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -11,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"srar/lib/golden"
+	"srar/lib/reward"
 	"srar/lib/rows"
 	"srar/lib/trial"
 )
@@ -164,18 +168,70 @@ func TestCutInput(t *testing.T) {
 	}
 }
 
-// The counters name every case of routing.
+// The counters name every case of routing, and are those of the rows.
 func TestVoice(t *testing.T) {
-	_, status, voice := command(t, stored(t, "mix.arrow"))
+	mix := stored(t, "mix.arrow")
+	_, status, voice := command(t, mix)
 	require.Zero(t, status)
-	for _, part := range []string{" groups of ", " of one rollout", " failed, ", " too long, ", " for step 0, the whole solution (dropped), ", " for step -1", " without a step heading", " restart", " of a single rollout, ", " of zero deviation", "advantages of "} {
-		require.Contains(t, voice, part)
+	var all, alone, plain, items, satisfied, whole, nowhere int
+	routed := map[string]int{}
+	heading := regexp.MustCompile(`###\s*Step\s*\d+\s*:`)
+	for _, g := range trial.Groups[rows.Verdict](t, mix) {
+		if len(g) == 1 {
+			alone++
+		}
+		for _, r := range g {
+			all++
+			routed[r.JudgeStatus]++
+			if !heading.MatchString(r.Response) {
+				plain++
+			}
+			for _, v := range r.Verdicts {
+				items++
+				if v.Satisfied {
+					satisfied++
+				}
+				switch v.Step {
+				case 0:
+					whole++
+				case -1:
+					nowhere++
+				}
+			}
+		}
 	}
+	for _, line := range []string{
+		fmt.Sprintf(" of %d rollouts, ", all), fmt.Sprintf(", %d of one rollout, ", alone),
+		fmt.Sprintf("%d rollouts with verdicts; excluded from the statistics of steps: %d failed, %d too long, %d skipped\n", routed["ok"], routed["failed"], routed["too_long"], routed["skipped"]),
+		fmt.Sprintf("%d verdicts, %d satisfied; %d for step 0, the whole solution (dropped), %d for step -1, none\n", items, satisfied, whole, nowhere),
+		fmt.Sprintf("%d responses without a step heading, ", plain),
+	} {
+		require.Contains(t, voice, line)
+	}
+	require.Regexp(t, `[1-9]\d* whose step numbers restart\n`, voice)
+	require.Regexp(t, `steps compared across rollouts: [1-9]\d* of a single rollout, [1-9]\d* of zero deviation\n`, voice)
+	require.Regexp(t, `advantages of \d+ tokens: -\S+ to [0-9.]+, mean \S+\n`, voice)
 	_, _, voice = command(t, stored(t, "mix.arrow"), "--quiet")
 	require.Empty(t, voice)
 	_, _, voice = command(t, stored(t, "mix.arrow"), "--filter", "acc", "--whole-solution", "broadcast")
 	require.NotContains(t, voice, " 0 groups dropped")
 	require.Contains(t, voice, "(on all tokens)")
+}
+
+// A flag that an estimator has no use for changes nothing but the history, and
+// that is said.
+func TestL4FlagWithoutEffectIsSaid(t *testing.T) {
+	mix := stored(t, "mix.arrow")
+	for _, e := range []reward.Estimator{reward.SRaR, reward.RaR, reward.GRPO, reward.Merged, reward.Raw} {
+		want, status, _ := command(t, mix, "--estimator", string(e))
+		require.Zero(t, status)
+		for flag, value := range map[string]string{"group-by": "satisfied", "whole-solution": "broadcast"} {
+			got, status, voice := command(t, mix, "--estimator", string(e), "--"+flag, value)
+			require.Zero(t, status, voice)
+			same := reflect.DeepEqual(groups(t, want), groups(t, got))
+			require.Equal(t, same, strings.Contains(voice, "warning: --"+flag+" has no effect on the estimator "+string(e)), "%s, --%s", e, flag)
+		}
+	}
 }
 
 // Each choice is checked before anything is read or written.

@@ -8,8 +8,8 @@ import (
 	"srar/lib/steps"
 )
 
-// One iteration of the method: 128 prompts, 8 rollouts of 2,000 tokens in 10
-// steps, 12 items.
+// BenchmarkAssign is one iteration of the method: 128 prompts, 8 rollouts of
+// 2,000 tokens in 10 steps, 12 items.
 func BenchmarkAssign(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	items := make([]rubric.Item, 12)
@@ -44,5 +44,5 @@ func BenchmarkAssign(b *testing.B) {
 			}
 		}
 	}
-	b.ReportMetric(float64(b.N)*n*float64(len(groups))/b.Elapsed().Seconds(), "rollouts/s")
+	b.ReportMetric(float64(b.N)*n*float64(len(groups))/b.Elapsed().Seconds(), "rows/s")
 }

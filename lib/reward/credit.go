@@ -2,6 +2,7 @@ package reward
 
 import (
 	"math"
+	"slices"
 
 	"srar/lib/steps"
 )
@@ -17,11 +18,11 @@ type tally struct {
 	bar       []float64
 }
 
-// Assign returns the credit of each rollout of a group, in order. The result of
-// one rollout does not depend on the order of the others, and a rollout without
-// verdicts changes no one's step rewards. Arithmetic is float64; token
-// advantages are rounded to float32 once, at the end. Slices of the result may
-// share memory. An [*Error] names a rollout whose data break the method.
+// Assign returns the credit of each rollout of a group, in order. No bit of a
+// rollout's result depends on the order of the others or of verdicts, and a
+// rollout without verdicts changes no one's step rewards. Arithmetic is float64;
+// token advantages are rounded to float32 once, at the end. Slices of the result
+// may share memory. An [*Error] names a rollout whose data break the method.
 // c must be valid.
 func (c *Config) Assign(g *Group) ([]Credit, Counts, error) {
 	s, err := c.sheet(g.Items)
@@ -133,15 +134,15 @@ func (s *sheet) earned(hits [3]int32) float64 {
 // withRubric adds the rubric sums to the outcome rewards. A rollout without
 // verdicts takes the mean sum of those that have some.
 func withRubric(base []float64, all []tally) []float64 {
-	mean, n := 0.0, 0
+	var sums []float64
 	for i := range all {
 		if all[i].ok {
-			mean += all[i].sum
-			n++
+			sums = append(sums, all[i].sum)
 		}
 	}
-	if n > 0 {
-		mean /= float64(n)
+	mean := 0.0
+	if len(sums) > 0 {
+		mean = sumAscending(sums) / float64(len(sums))
 	}
 	out := make([]float64, len(base))
 	for i, r := range base {
@@ -152,6 +153,17 @@ func withRubric(base []float64, all []tally) []float64 {
 		}
 	}
 	return out
+}
+
+// sumAscending sorts x and sums it: the sum does not depend on the order of the
+// rollouts.
+func sumAscending(x []float64) float64 {
+	slices.Sort(x)
+	sum := 0.0
+	for _, v := range x {
+		sum += v
+	}
+	return sum
 }
 
 // normalised is (x - mean) / (deviation + eps), and exactly zero where all x
@@ -174,20 +186,17 @@ func (c *Config) normalised(x []float64) []float64 {
 
 // moments returns the mean and the standard deviation of x, which is not empty.
 func (c *Config) moments(x []float64) (mu, sigma float64) {
-	for _, v := range x {
-		mu += v
+	s := slices.Clone(x)
+	mu = sumAscending(s) / float64(len(s))
+	for i, v := range s {
+		s[i] = (v - mu) * (v - mu)
 	}
-	mu /= float64(len(x))
-	square := 0.0
-	for _, v := range x {
-		square += (v - mu) * (v - mu)
-	}
-	n := len(x)
+	n := len(s)
 	if c.Std == Sample {
 		n--
 	}
 	if n > 0 {
-		sigma = math.Sqrt(square / float64(n))
+		sigma = math.Sqrt(sumAscending(s) / float64(n))
 	}
 	return mu, sigma
 }

@@ -398,6 +398,20 @@ func TestCounts(t *testing.T) {
 	require.Equal(t, want, got)
 	require.Equal(t, 3, got.Excluded())
 
+	// Numbers that fall or repeat restart; those that leave some out do not.
+	for _, c := range []struct {
+		printed  [3]int32
+		restarts int
+	}{{[3]int32{1, 2, 3}, 0}, {[3]int32{2, 5, 9}, 0}, {[3]int32{1, 2, 2}, 1}, {[3]int32{3, 1, 2}, 1}, {[3]int32{2, 1, 1}, 1}} {
+		r := rollout(3, true, all(1, 1, 0, -1)...)
+		for k, n := range c.printed {
+			r.Steps[k].Printed = n
+		}
+		_, got, err = p.Assign(&Group{Items: oneOfEach, Rollouts: []Rollout{r}})
+		require.NoError(t, err)
+		require.Equal(t, c.restarts, got.Restarts, c.printed)
+	}
+
 	_, got, err = p.Assign(&Group{Items: oneOfEach, Rollouts: []Rollout{rollout(2, true, all(1, nope, nope, 2)...), rollout(2, true, all(1, nope, nope, nope)...)}})
 	require.NoError(t, err)
 	require.Equal(t, [4]int{1, 2, 1, 1}, [4]int{got.SameOutcome, got.StepGroups, got.SingleStepGroups, got.FlatStepGroups})

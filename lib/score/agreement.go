@@ -10,18 +10,46 @@ type Verdict struct {
 	Step      int32
 }
 
-// Agreement counts what two judges say of one rollout.
+// Pairs counts what two judges say to the same yes-or-no questions.
+type Pairs struct {
+	N      int // answered by both
+	Same   int // alike
+	Mine   int // with yes by the first
+	Theirs int // with yes by the second
+}
+
+func (p *Pairs) count(mine, theirs bool) {
+	p.N++
+	p.Same += one(mine == theirs)
+	p.Mine += one(mine)
+	p.Theirs += one(theirs)
+}
+
+func (p *Pairs) add(q Pairs) {
+	p.N, p.Same, p.Mine, p.Theirs = p.N+q.N, p.Same+q.Same, p.Mine+q.Mine, p.Theirs+q.Theirs
+}
+
+// kappa is Cohen's: (p_o - p_e) / (1 - p_e), the agreement beyond chance. It
+// does not exist where chance alone agrees always.
+func (p *Pairs) kappa() (float64, bool) {
+	chance := p.Mine*p.Theirs + (p.N-p.Mine)*(p.N-p.Theirs) // of N^2
+	if chance == p.N*p.N {
+		return 0, false
+	}
+	n := float64(p.N)
+	po, pe := float64(p.Same)/n, float64(chance)/(n*n)
+	return (po - pe) / (1 - pe), true
+}
+
+// Agreement counts what two judges say of one rollout; the second may be people.
 type Agreement struct {
-	Items     int // judged by both
-	Same      int // satisfied for both or for neither
-	Mine      int // satisfied for the first
-	Theirs    int // satisfied for the second
-	Placed    int // tied to a step from 1 by both
-	SamePlace int // and to the same
-	Steps     int // marked by both
-	SameMarks int
-	Compared  bool // every step is marked by both
-	SameFirst bool // and the first wrong step is the same, or there is none
+	Items     Pairs // is it satisfied
+	Placed    int   // items tied to a step from 1 by both
+	SamePlace int   // and to the same
+	Steps     Pairs // is it right
+	Located   bool  // both say where the first wrong step is, or that there is none
+	SameFirst bool  // and say the same
+	Wrong     bool  // Located, and the second judge has a wrong step
 }
 
 // AgreeItems counts the items that both judges gave a verdict on.
@@ -35,10 +63,7 @@ func (g *Agreement) AgreeItems(mine, theirs []Verdict) {
 		if !ok {
 			continue
 		}
-		g.Items++
-		g.Same += one(v.Satisfied == w.Satisfied)
-		g.Mine += one(v.Satisfied)
-		g.Theirs += one(w.Satisfied)
+		g.Items.count(v.Satisfied, w.Satisfied)
 		if v.Step >= 1 && w.Step >= 1 {
 			g.Placed++
 			g.SamePlace += one(v.Step == w.Step)
@@ -46,52 +71,56 @@ func (g *Agreement) AgreeItems(mine, theirs []Verdict) {
 	}
 }
 
-// AgreeMarks compares two lists of marks on the same steps, of equal length.
-func (g *Agreement) AgreeMarks(mine, theirs []bool) {
-	first := func(marks []bool) int {
-		for k, m := range marks {
-			if !m {
-				return k
-			}
+// AgreeMarks compares two lists of marks on the same steps, of equal length; nil
+// is a step without a mark. People often mark no step behind the first wrong one:
+// that is enough to say where it is.
+func (g *Agreement) AgreeMarks(mine, theirs []*bool) {
+	for k, m := range mine {
+		if m != nil && theirs[k] != nil {
+			g.Steps.count(*m, *theirs[k])
 		}
-		return len(marks)
 	}
-	g.Compared = true
-	g.SameFirst = first(mine) == first(theirs)
-	for k := range mine {
-		g.Steps++
-		g.SameMarks += one(mine[k] == theirs[k])
+	a, mineKnown := firstWrong(mine)
+	b, theirsKnown := firstWrong(theirs)
+	g.Located = mineKnown && theirsKnown
+	g.SameFirst = g.Located && a == b
+	g.Wrong = g.Located && b < len(theirs)
+}
+
+// firstWrong returns the index of the first step marked wrong, the number of
+// steps where all are right. It is not known where a step before lacks a mark.
+func firstWrong(marks []*bool) (k int, known bool) {
+	for k, m := range marks {
+		if m == nil {
+			return 0, false
+		}
+		if !*m {
+			return k, true
+		}
 	}
+	return len(marks), true
 }
 
 func (s *Set) agreement(t *table) {
-	t.ratio("agreement", s.each(func(r *Rollout) (a, b int) { return r.Against.Same, r.Against.Items }))
-	n, same, mine, theirs := 0, 0, 0, 0
-	for _, p := range s.order {
-		for i := range p.rollouts {
-			g := &p.rollouts[i].Against
-			n, same, mine, theirs = n+g.Items, same+g.Same, mine+g.Mine, theirs+g.Theirs
+	pairs := func(agreement, kappa string, of func(g *Agreement) *Pairs) {
+		t.ratio(agreement, s.each(func(r *Rollout) (a, b int) { p := of(&r.Against); return p.Same, p.N }))
+		var all Pairs
+		for _, p := range s.order {
+			for i := range p.rollouts {
+				all.add(*of(&p.rollouts[i].Against))
+			}
+		}
+		if k, ok := all.kappa(); ok {
+			t.plain(kappa, k, int64(all.N))
 		}
 	}
-	if k, ok := kappa(n, same, mine, theirs); ok {
-		t.plain("kappa", k, int64(n))
-	}
+	pairs("agreement", "kappa", func(g *Agreement) *Pairs { return &g.Items })
 	t.ratio("step_agreement", s.each(func(r *Rollout) (a, b int) { return r.Against.SamePlace, r.Against.Placed }))
-	t.ratio("mark_agreement", s.each(func(r *Rollout) (a, b int) { return r.Against.SameMarks, r.Against.Steps }))
-	t.ratio("first_error_agreement", s.each(func(r *Rollout) (a, b int) { return one(r.Against.SameFirst), one(r.Against.Compared) }))
-}
-
-// kappa is Cohen's: (p_o - p_e) / (1 - p_e), the agreement beyond chance of two
-// judges on n items, mine and theirs of them satisfied for each. It does not
-// exist where chance alone agrees always.
-func kappa(n, same, mine, theirs int) (float64, bool) {
-	chance := mine*theirs + (n-mine)*(n-theirs) // of n^2
-	if chance == n*n {
-		return 0, false
-	}
-	square := float64(n) * float64(n)
-	po, pe := float64(same)/float64(n), float64(chance)/square
-	return (po - pe) / (1 - pe), true
+	pairs("mark_agreement", "mark_kappa", func(g *Agreement) *Pairs { return &g.Steps })
+	t.ratio("first_error_agreement", s.each(func(r *Rollout) (a, b int) { return one(r.Against.SameFirst), one(r.Against.Located) }))
+	t.ratio("first_error_accuracy", s.each(func(r *Rollout) (a, b int) {
+		return one(r.Against.Wrong && r.Against.SameFirst), one(r.Against.Wrong)
+	}))
 }
 
 // correlations: Pearson's between a right answer (1 or 0) and the share of

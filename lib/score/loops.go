@@ -1,6 +1,7 @@
 package score
 
 import (
+	"bytes"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -117,9 +118,9 @@ var phrases = [...]string{
 
 // byLetter holds the phrases by their first letter. None opens with another one
 // and a space, so the first that fits is the longest.
-var byLetter = func() (t [256][]string) {
+var byLetter = func() (t [256][][]byte) {
 	for _, p := range phrases {
-		t[p[0]] = append(t[p[0]], p)
+		t[p[0]] = append(t[p[0]], []byte(p))
 	}
 	return t
 }()
@@ -148,18 +149,13 @@ func selfCorrections(text string) int {
 
 // phraseAt returns the length of the phrase that starts at byte i, or 0.
 func phraseAt(b []byte, i int) int {
-	list := byLetter[b[i]]
-	if list == nil {
-		return 0
-	}
-	if r, _ := utf8.DecodeLastRune(b[:i]); wordy(r) {
-		return 0
-	}
-	for _, p := range list {
-		if len(b)-i < len(p) || string(b[i:i+len(p)]) != p {
+	for _, p := range byLetter[b[i]] {
+		if !bytes.HasPrefix(b[i+1:], p[1:]) {
 			continue
 		}
-		if r, size := utf8.DecodeRune(b[i+len(p):]); size == 0 || !wordy(r) {
+		before, _ := utf8.DecodeLastRune(b[:i])
+		after, size := utf8.DecodeRune(b[i+len(p):])
+		if !wordy(before) && (size == 0 || !wordy(after)) {
 			return len(p)
 		}
 	}

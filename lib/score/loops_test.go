@@ -118,11 +118,3 @@ func FuzzDetectLoop(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkDetectLoop(b *testing.B) {
-	text := strings.Repeat("### Step 7: Count the cases\nSo we have that $x^2 + 1 = 5$ and, wait, this holds.\n\nLet us go on with the others.\n\n", 80)
-	b.SetBytes(int64(len(text)))
-	for b.Loop() {
-		DetectLoop(text)
-	}
-}

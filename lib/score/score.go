@@ -46,7 +46,13 @@ type Set struct {
 }
 
 // prompt holds what the metrics need of one prompt's rollouts.
-type prompt struct{ rollouts []Rollout }
+type prompt struct {
+	rollouts []Rollout
+
+	// See vote.
+	class []int // of the first rollouts: the class of the answer, -1 without one
+	first []int // of each class: the rollout that opened it
+}
 
 // NewSet makes a set. ks are the k of avg@k, pass@k and maj@k, each at least 1;
 // equal says whether two answers are the same.
@@ -138,6 +144,9 @@ func (s *Set) answers(t *table) {
 		accuracy.add(float64(right(p))/float64(len(p.rollouts)), 1)
 	}
 	t.ratio("accuracy", accuracy)
+	for _, p := range s.order {
+		p.vote(s.equal, s.ks)
+	}
 	for _, k := range s.ks {
 		var avg, pass, maj sums
 		for _, p := range s.order {
@@ -148,7 +157,7 @@ func (s *Set) answers(t *table) {
 			c := right(p)
 			avg.add(float64(c)/float64(n), 1)
 			pass.add(passAt(n, c, k), 1)
-			maj.add(majority(p.rollouts[:k], s.equal), 1)
+			maj.add(p.majority(k), 1)
 		}
 		t.ratio(fmt.Sprintf("avg@%d", k), avg)
 		t.ratio(fmt.Sprintf("pass@%d", k), pass)
@@ -170,42 +179,56 @@ func passAt(n, c, k int) float64 {
 	return 1 - miss
 }
 
-// majority is the share of right classes among the largest classes of equal
-// answers. An answer joins the first class whose first member it equals; a
-// class is right when its first member is.
-func majority(rollouts []Rollout, equal func(answer, other string) bool) float64 {
-	type class struct {
-		first *Rollout
-		votes int
+// vote puts the answers into classes, as far as a k of ks asks for. An answer
+// joins the first class whose first member it equals, and else opens one.
+func (p *prompt) vote(equal func(answer, other string) bool, ks []int) {
+	n := 0
+	for _, k := range ks {
+		if k <= len(p.rollouts) {
+			n = max(n, k)
+		}
 	}
-	var classes []class
-	most := 0
-vote:
-	for i := range rollouts {
-		r := &rollouts[i]
-		if r.Answer == nil {
+	p.class, p.first = make([]int, n), nil
+	known := map[string]int{} // answers as they are spelled: most need no comparison
+	for i := range p.class {
+		a := p.rollouts[i].Answer
+		if a == nil {
+			p.class[i] = -1
 			continue
 		}
-		for j := range classes {
-			c := &classes[j]
-			if *r.Answer == *c.first.Answer || equal(*r.Answer, *c.first.Answer) {
-				c.votes++
-				most = max(most, c.votes)
-				continue vote
+		c, ok := known[*a]
+		if !ok {
+			c = slices.IndexFunc(p.first, func(j int) bool { return equal(*a, *p.rollouts[j].Answer) })
+			if c < 0 {
+				c = len(p.first)
+				p.first = append(p.first, i)
 			}
+			known[*a] = c
 		}
-		classes = append(classes, class{r, 1})
-		most = max(most, 1)
+		p.class[i] = c
+	}
+}
+
+// majority is the share of right classes among those with most answers of the
+// first k rollouts, 0 without answers; a class is right when its first member is.
+func (p *prompt) majority(k int) float64 {
+	votes := make([]int, len(p.first))
+	most := 0
+	for _, c := range p.class[:k] {
+		if c >= 0 {
+			votes[c]++
+			most = max(most, votes[c])
+		}
+	}
+	if most == 0 {
+		return 0
 	}
 	right, tied := 0, 0
-	for _, c := range classes {
-		if c.votes == most {
+	for c, n := range votes {
+		if n == most {
 			tied++
-			right += one(c.first.Correct)
+			right += one(p.rollouts[p.first[c]].Correct)
 		}
-	}
-	if tied == 0 {
-		return 0
 	}
 	return float64(right) / float64(tied)
 }

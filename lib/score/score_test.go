@@ -36,6 +36,13 @@ func find(scores []Score, metric string) *Score {
 	return nil
 }
 
+// majority is that of all rollouts, as maj@k has it.
+func majority(rollouts []Rollout, equal func(a, b string) bool) float64 {
+	p := prompt{rollouts: rollouts}
+	p.vote(equal, []int{len(rollouts)})
+	return p.majority(len(rollouts))
+}
+
 func TestMajority(t *testing.T) {
 	for s, want := range map[string]float64{
 		"a": 1, "b": 0, "-": 0, "!": 0, "": 0,
@@ -49,6 +56,19 @@ func TestMajority(t *testing.T) {
 	near := func(a, b string) bool { return math.Abs(float64(a[0])-float64(b[0])) <= 1 }
 	require.Equal(t, 0., majority(answers("ba"), near)) // one class, its first member wrong
 	require.Equal(t, 1., majority(answers("abc"), near))
+}
+
+// The votes of the first k do not depend on later ones, and answers spelled
+// alike are compared once.
+func TestMajorityOfFirst(t *testing.T) {
+	compared := 0
+	p := prompt{rollouts: answers("bbaaa-cabc")}
+	p.vote(func(a, b string) bool { compared++; return a == b }, []int{1, 7, 11, 4})
+	require.Equal(t, 1+2, compared) // a with b; c with b and a
+	require.Len(t, p.class, 7)      // 11 rollouts there are not
+	for k, want := range map[int]float64{1: 0, 3: 0, 4: .5, 5: 1, 7: 1} {
+		require.Equal(t, want, p.majority(k), k)
+	}
 }
 
 // The estimator is what enumeration gives.
@@ -163,42 +183,81 @@ func TestForm(t *testing.T) {
 	require.InDelta(t, .5, find(got, "other_accuracy").Value, 1e-15)
 }
 
+// marked makes marks from letters: + right, - wrong, ? not marked.
+func marked(s string) []*bool {
+	out := make([]*bool, len(s))
+	for i, c := range s {
+		if right := c == '+'; c != '?' {
+			out[i] = &right
+		}
+	}
+	return out
+}
+
 func TestAgreement(t *testing.T) {
 	var g Agreement
 	g.AgreeItems([]Verdict{{1, true, 1}, {2, true, 2}, {3, false, 0}, {5, true, 1}, {6, false, -1}}, []Verdict{{2, true, 3}, {1, true, 1}, {3, true, 1}, {6, false, 2}, {9, true, 1}})
-	require.Equal(t, Agreement{Items: 4, Same: 3, Mine: 2, Theirs: 3, Placed: 2, SamePlace: 1}, g)
-	g.AgreeMarks([]bool{true, false, true}, []bool{true, false, false})
-	require.Equal(t, [4]any{3, 2, true, true}, [4]any{g.Steps, g.SameMarks, g.Compared, g.SameFirst})
+	require.Equal(t, Agreement{Items: Pairs{N: 4, Same: 3, Mine: 2, Theirs: 3}, Placed: 2, SamePlace: 1}, g)
+	g.AgreeMarks(marked("+-+"), marked("+--"))
 	var h Agreement
-	h.AgreeMarks([]bool{true, true}, []bool{true, false})
-	require.False(t, h.SameFirst)
+	h.AgreeMarks(marked("++"), marked("+-"))
 
 	s := NewSet(nil, folded)
 	s.Add("p", Rollout{Against: g})
 	s.Add("p", Rollout{Against: h})
 	s.Add("q", Rollout{})
 	got := s.Scores()
-	require.InDelta(t, 3./4, find(got, "agreement").Value, 1e-15)
-	require.InDelta(t, .5, find(got, "kappa").Value, 1e-15) // p_e = (2*3 + 2*1)/16
-	require.InDelta(t, .5, find(got, "step_agreement").Value, 1e-15)
-	require.InDelta(t, 3./5, find(got, "mark_agreement").Value, 1e-15)
-	require.InDelta(t, .5, find(got, "first_error_agreement").Value, 1e-15)
-	require.Equal(t, int64(4), find(got, "kappa").N)
+	for _, w := range []struct {
+		metric string
+		value  float64
+		n      int64
+	}{
+		{"agreement", 3. / 4, 4}, {"kappa", .5, 4}, // p_e = (2*3 + 2*1)/16
+		{"step_agreement", .5, 2},
+		{"mark_agreement", 3. / 5, 5}, {"mark_kappa", (.6 - 11./25) / (1 - 11./25), 5}, // 4 and 2 of 5 right
+		{"first_error_agreement", .5, 2}, {"first_error_accuracy", .5, 2},
+	} {
+		f := find(got, w.metric)
+		require.NotNil(t, f, w.metric)
+		require.InDelta(t, w.value, f.Value, 1e-15, w.metric)
+		require.Equal(t, w.n, f.N, w.metric)
+	}
+}
+
+// Where the first wrong step is may be known though steps lack a mark.
+func TestAgreeMarks(t *testing.T) {
+	for _, c := range []struct {
+		mine, theirs string
+		want         Agreement
+	}{
+		{"++-+", "+-??", Agreement{Steps: Pairs{N: 2, Same: 1, Mine: 2, Theirs: 1}, Located: true, Wrong: true}},
+		{"+-++", "+-??", Agreement{Steps: Pairs{N: 2, Same: 2, Mine: 1, Theirs: 1}, Located: true, SameFirst: true, Wrong: true}},
+		{"++", "++", Agreement{Steps: Pairs{N: 2, Same: 2, Mine: 2, Theirs: 2}, Located: true, SameFirst: true}},
+		{"+-", "++", Agreement{Steps: Pairs{N: 2, Same: 1, Mine: 1, Theirs: 2}, Located: true}},
+		{"++", "+?", Agreement{Steps: Pairs{N: 1, Same: 1, Mine: 1, Theirs: 1}}},
+		{"?-", "--", Agreement{Steps: Pairs{N: 1, Same: 1}}},
+		{"-?", "-+", Agreement{Steps: Pairs{N: 1, Same: 1}, Located: true, SameFirst: true, Wrong: true}},
+		{"", "", Agreement{Located: true, SameFirst: true}},
+	} {
+		var g Agreement
+		g.AgreeMarks(marked(c.mine), marked(c.theirs))
+		require.Equal(t, c.want, g, "%s and %s", c.mine, c.theirs)
+	}
 }
 
 func TestKappa(t *testing.T) {
 	// Cohen's example of 50 proposals: 20 yes-yes, 5 yes-no, 10 no-yes, 15 no-no.
-	k, ok := kappa(50, 35, 25, 30)
+	k, ok := (&Pairs{50, 35, 25, 30}).kappa()
 	require.True(t, ok)
 	require.InDelta(t, .4, k, 1e-15)
-	for _, x := range [][4]int{{0, 0, 0, 0}, {7, 7, 7, 7}, {7, 7, 0, 0}} {
-		_, ok = kappa(x[0], x[1], x[2], x[3])
+	for _, p := range []Pairs{{}, {7, 7, 7, 7}, {7, 7, 0, 0}} {
+		_, ok = p.kappa()
 		require.False(t, ok)
 	}
-	k, ok = kappa(7, 0, 7, 0) // always opposed: chance agrees never
+	k, ok = (&Pairs{7, 0, 7, 0}).kappa() // always opposed: chance agrees never
 	require.True(t, ok)
 	require.Zero(t, k)
-	k, _ = kappa(2, 0, 1, 1)
+	k, _ = (&Pairs{2, 0, 1, 1}).kappa()
 	require.InDelta(t, -1, k, 1e-15)
 }
 
@@ -266,35 +325,87 @@ func TestIntervals(t *testing.T) {
 	require.InDelta(t, 1.5+z*1.5, *high, 1e-12)
 }
 
+// drawRows draws rollouts of some prompts, half of them marked.
+func drawRows(t *rapid.T) (rows []keyed) {
+	for p := range rapid.IntRange(1, 5).Draw(t, "prompts") {
+		text := rapid.StringMatching(`[aAbBcC!-]{1,6}`).Draw(t, "answers")
+		for _, r := range answers(text) {
+			if rapid.Bool().Draw(t, "marked") {
+				r.Marks = rapid.SliceOfN(rapid.Bool(), 1, 4).Draw(t, "marks")
+			}
+			r.Loop.SelfCorrections = rapid.IntRange(0, 40).Draw(t, "phrases")
+			r.Against = Agreement{Items: Pairs{4, 2, rapid.IntRange(1, 3).Draw(t, "mine"), 3}}
+			r.Shares[0] = Share{rapid.IntRange(0, 2).Draw(t, "hits"), 2}
+			rows = append(rows, keyed{fmt.Sprint(p), r})
+		}
+	}
+	return rows
+}
+
+// keyed is a rollout with the key of its prompt.
+type keyed struct {
+	key string
+	r   Rollout
+}
+
+func scored(rows []keyed, ks ...int) []Score {
+	s := NewSet(ks, folded)
+	for _, x := range rows {
+		s.Add(x.key, x.r)
+	}
+	return s.Scores()
+}
+
+// What the metrics say of each other.
+func TestLawIdentities(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rows := drawRows(t)
+		got := scored(rows, 1, 2, 3)
+		at := func(metric string) float64 { // 0 where nothing is counted
+			if s := find(got, metric); s != nil {
+				return s.Value
+			}
+			return 0
+		}
+		near := func(want, got float64) { t.Helper(); require.InDelta(t, want, got, 1e-12) }
+		// One sample is right as often as all, whatever it is called.
+		near(at("accuracy"), at("avg@1"))
+		near(at("accuracy"), at("pass@1"))
+		for _, k := range []int{2, 3} { // more samples find more
+			require.GreaterOrEqual(t, at(fmt.Sprintf("pass@%d", k)), at(fmt.Sprintf("avg@%d", k))-1e-12)
+		}
+		if s := find(got, "frr"); s != nil {
+			n := float64(s.N)
+			near(n, at("right_sound")+at("right_flawed")+at("wrong_sound")+at("wrong_flawed"))
+			near(at("right_sound")/n, at("frr"))
+			near((at("right_flawed")+at("wrong_sound"))/n, at("mtr"))
+		}
+		if s := find(got, "step_accuracy"); s != nil {
+			right, wrong := 0., 0. // steps, by the answer
+			if x := find(got, "wrong_steps_in_right"); x != nil {
+				right = float64(x.N)
+			}
+			if x := find(got, "right_steps_in_wrong"); x != nil {
+				wrong = float64(x.N)
+			}
+			near(float64(s.N), right+wrong)
+			near(at("step_accuracy")*float64(s.N), (1-at("wrong_steps_in_right"))*right+at("right_steps_in_wrong")*wrong)
+		}
+		right := 0.
+		for _, x := range rows {
+			right += float64(one(x.r.Correct))
+		}
+		loops := at("loop_rate")
+		near(right/float64(len(rows)), loops*at("loop_accuracy")+(1-loops)*at("other_accuracy"))
+	})
+}
+
 // Scores do not depend on the order in which prompts and rollouts come, shares
 // lie in their interval, and the interval in [0, 1].
 func TestLawOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		type row struct {
-			key string
-			r   Rollout
-		}
-		var rows []row
-		for p := range rapid.IntRange(1, 5).Draw(t, "prompts") {
-			text := rapid.StringMatching(`[aAbBcC!-]{1,6}`).Draw(t, "answers")
-			for _, r := range answers(text) {
-				if rapid.Bool().Draw(t, "marked") {
-					r.Marks = rapid.SliceOfN(rapid.Bool(), 1, 4).Draw(t, "marks")
-				}
-				r.Loop.SelfCorrections = rapid.IntRange(0, 40).Draw(t, "phrases")
-				r.Against = Agreement{Items: 4, Same: 2, Mine: rapid.IntRange(1, 3).Draw(t, "mine"), Theirs: 3}
-				r.Shares[0] = Share{rapid.IntRange(0, 2).Draw(t, "hits"), 2}
-				rows = append(rows, row{fmt.Sprint(p), r})
-			}
-		}
-		run := func(rows []row) []Score {
-			s := NewSet([]int{1, 3}, folded)
-			for _, x := range rows {
-				s.Add(x.key, x.r)
-			}
-			return s.Scores()
-		}
-		a, b := run(rows), run(rapid.Permutation(rows).Draw(t, "order"))
+		rows := drawRows(t)
+		a, b := scored(rows, 1, 3), scored(rapid.Permutation(rows).Draw(t, "order"), 1, 3)
 		require.Len(t, b, len(a))
 		for i := range a {
 			require.Equal(t, a[i].Metric, b[i].Metric)

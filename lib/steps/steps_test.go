@@ -1,6 +1,9 @@
 package steps
 
 import (
+	"math"
+	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,33 +122,82 @@ func TestOfTokensFollowsBytes(t *testing.T) {
 	})
 }
 
+// scan is the definition of [Split], character by character: "###", spaces,
+// "Step", spaces, digits, spaces, ":" wherever they stand, from the left.
+func scan(text string) (out []Step) {
+	const space, digits = " \t\n\f\r", "0123456789"
+	for i := 0; i < len(text); i++ {
+		rest, ok := strings.CutPrefix(text[i:], "###")
+		if !ok {
+			continue
+		}
+		if rest, ok = strings.CutPrefix(strings.TrimLeft(rest, space), "Step"); !ok {
+			continue
+		}
+		number := strings.TrimLeft(rest, space)
+		rest = strings.TrimLeft(number, digits)
+		number = number[:len(number)-len(rest)]
+		if rest, ok = strings.CutPrefix(strings.TrimLeft(rest, space), ":"); !ok || number == "" {
+			continue
+		}
+		s := Step{Start: i}
+		if n, ok := new(big.Int).SetString(number, 10); ok && n.Cmp(big.NewInt(math.MaxInt32)) <= 0 {
+			s.Printed, s.HasPrinted = int32(n.Int64()), true
+		}
+		if n := len(out); n > 0 {
+			out[n-1].End = i
+		}
+		out = append(out, s)
+		i = len(text) - len(rest) - 1
+	}
+	if out == nil {
+		out = []Step{{}}
+	}
+	out[len(out)-1].End = len(text)
+	return out
+}
+
 func FuzzSplit(f *testing.F) {
 	f.Add("### Step 1: a\n### Step 2: b")
-	f.Add("#### Step\n007\f:x###Step99999999999:")
+	f.Add("#### Step\n007\f:x###Step99999999999:###Step2147483647:###Step2147483648:")
+	f.Add("### Step 1\v: ###Step\u00a02: ### Step ٣: ### step 4: ### Step 5. ### Step:")
 	f.Add("no heading\xff")
 	f.Fuzz(func(t *testing.T, text string) {
 		s := Split(text)
-		if len(s) == 0 || s[len(s)-1].End != len(text) {
-			t.Fatalf("%q: %v", text, s)
+		if want := scan(text); !slices.Equal(s, want) {
+			t.Fatalf("%q: %v, want %v", text, s, want)
 		}
-		if !heading.MatchString(text) && (len(s) != 1 || s[0] != Step{End: len(text)}) {
-			t.Fatalf("%q without a heading: %v", text, s)
-		}
+		headings := 0
 		for k := range s {
-			if s[k].Start > s[k].End || k > 0 && s[k].Start != s[k-1].End {
-				t.Fatalf("%q: %v", text, s)
-			}
 			// A step alone is one step, with the same number.
-			if own := Split(text[s[k].Start:s[k].End]); len(own) != 1 || own[0].HasPrinted != s[k].HasPrinted || own[0].Printed != s[k].Printed || own[0].Start != 0 {
-				t.Fatalf("step %d of %q: %v", k+1, text, own)
+			own := text[s[k].Start:s[k].End]
+			if HeadingLen(own) > 0 {
+				headings++
+			}
+			if alone := Split(own); !slices.Equal(alone, []Step{{s[k].Printed, s[k].HasPrinted, 0, len(own)}}) {
+				t.Fatalf("step %d of %q: %v", k+1, text, alone)
 			}
 		}
-		n := len(text)/3 + 1
-		for _, k := range Proportional(text, s, n) {
+		if headings != len(s) && (headings != 0 || len(s) != 1) {
+			t.Fatalf("%d of %d steps of %q open with a heading", headings, len(s), text)
+		}
+		if WellFormed(text+`\boxed{}`) && headings == 0 {
+			t.Fatalf("%q is of the form without a heading", text)
+		}
+		// A token of each byte is in the step of its byte.
+		offsets := make([]int32, len(text))
+		for i := range offsets {
+			offsets[i] = int32(i)
+		}
+		for i, k := range OfTokens(s, offsets, len(text)) {
+			if k == 0 && i >= s[0].Start || k > 0 && (i < s[k-1].Start || i >= s[k-1].End) {
+				t.Fatalf("byte %d of %q is in step %d of %v", i, text, k, s)
+			}
+		}
+		for _, k := range Proportional(text, s, len(text)/3+1) {
 			if k < 0 || int(k) > len(s) {
 				t.Fatalf("%q: token of step %d", text, k)
 			}
 		}
-		WellFormed(text)
 	})
 }
