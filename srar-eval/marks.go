@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"srar/lib/judge"
+	"srar/lib/remote"
 	"srar/lib/rows"
 	"srar/lib/stream"
 	"srar/lib/tool"
@@ -54,7 +55,7 @@ func (e *evaluation) mark(ctx context.Context, in *tool.Input) error {
 		asked, failed, _ := e.tally.Counts()
 		return fmt.Sprintf("%d steps marked, %d without a mark", asked, failed)
 	})
-	next := func() (work judge.Work[*markedGroup], err error) {
+	next := func() (work remote.Work[*markedGroup], err error) {
 		b, err := in.Next()
 		if err == io.EOF {
 			if lost := e.tally.Complete(); lost != nil {
@@ -83,15 +84,15 @@ func (e *evaluation) mark(ctx context.Context, in *tool.Input) error {
 		}
 		return e.add(g.group, g.n)
 	}
-	err := judge.InOrder(ctx, e.o.asks.Window(), next, emit)
+	err := remote.InOrder(ctx, e.o.asks.Window(), next, emit)
 	e.reportMarks()
 	return err
 }
 
 // jobs makes one job for each step of g without a mark. What earlier runs wrote
 // stays.
-func (e *evaluation) jobs(g *markedGroup) []judge.Job {
-	var jobs []judge.Job
+func (e *evaluation) jobs(g *markedGroup) []remote.Job {
+	var jobs []remote.Job
 	g.columns = make([]stepColumns, len(g.rows))
 	for i := range g.rows {
 		r := &g.rows[i]

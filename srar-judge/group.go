@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync/atomic"
 
 	"srar/lib/answer"
 	"srar/lib/judge"
+	"srar/lib/remote"
 	"srar/lib/rows"
 	"srar/lib/rubric"
 	"srar/lib/steps"
@@ -37,6 +39,13 @@ type group struct {
 	batch     *stream.Batch
 	solutions []solution
 	judged    []rows.Judgement
+	cut       atomic.Bool // the budget did not suffice for all of it
+}
+
+// question is the judgement of a row that is to be asked for.
+type question struct {
+	task judge.Task
+	row  *rows.Judgement
 }
 
 // work is the state of a run. next runs in one goroutine, emit in another, and
@@ -44,18 +53,41 @@ type group struct {
 type work struct {
 	o      *options
 	client *judge.Client
+	tally  *judge.Tally
 	in     *tool.Input
 	out    *tool.Output
 
-	kept          int // groups, of next
-	ended         bool
-	dropped       atomic.Int64 // groups
-	written       counts       // of emit
-	asked, failed atomic.Int64 // rollouts
+	kept    int  // groups, of next
+	ended   bool // of next
+	dropped atomic.Int64
+	broke   atomic.Bool // the budget is used up
+	short   bool        // of emit: a group was cut, and none is written from there on
+	written counts      // of emit
 }
 
 // next reads the next group that is not dropped and makes its questions.
-func (w *work) next() (*group, []judge.Job, error) {
+func (w *work) next() (remote.Work[*group], error) {
+	g, questions, err := w.take()
+	if err != nil {
+		if err == io.EOF && w.tally != nil {
+			if lost := w.tally.Complete(); lost != nil {
+				err = lost
+			}
+		}
+		return remote.Work[*group]{}, err
+	}
+	work := remote.Work[*group]{Group: g, Bytes: size(g.batch)}
+	for _, q := range questions {
+		work.Jobs = append(work.Jobs, func(ctx context.Context) error { return w.ask(ctx, g, q) })
+	}
+	if w.tally != nil {
+		w.tally.Expect(len(questions))
+	}
+	return work, nil
+}
+
+// take reads up to the next group that belongs to the shard and is not dropped.
+func (w *work) take() (*group, []question, error) {
 	for {
 		if w.ended {
 			return nil, nil, io.EOF
@@ -64,7 +96,11 @@ func (w *work) next() (*group, []judge.Job, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		g, err := w.group(b, w.in.Index())
+		n := w.in.Index()
+		if !w.o.shard.has(n) {
+			continue
+		}
+		g, err := w.group(b, n)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -72,14 +108,15 @@ func (w *work) next() (*group, []judge.Job, error) {
 			w.dropped.Add(1)
 			continue
 		}
-		if w.kept++; w.kept == w.o.keep {
+		w.kept++
+		if w.kept == w.o.keep || w.broke.Load() && !w.o.retry {
 			w.ended = true
 			if err := w.in.Close(); err != nil {
 				return nil, nil, err
 			}
 		}
-		jobs, err := w.jobs(g, w.in.Index())
-		return g, jobs, err
+		questions, err := w.questions(g, n)
+		return g, questions, err
 	}
 }
 
@@ -134,12 +171,12 @@ func sameOutcome(rollouts []rows.Judgement) bool {
 	return true
 }
 
-// jobs makes one question for each rollout of g that is to be judged.
-func (w *work) jobs(g *group, n int) ([]judge.Job, error) {
+// questions makes one question for each rollout of g that is to be judged.
+func (w *work) questions(g *group, n int) ([]question, error) {
 	if w.client == nil {
 		return nil, nil
 	}
-	var jobs []judge.Job
+	var list []question
 	for i := range g.judged {
 		s, j := &g.solutions[i], &g.judged[i]
 		if w.o.retry && j.JudgeStatus != string(judge.Failed) {
@@ -160,27 +197,29 @@ func (w *work) jobs(g *group, n int) ([]judge.Job, error) {
 		if err != nil {
 			return nil, rows.Errorf(n, i, "column items: %v", err)
 		}
-		if len(task.Items) == 0 {
-			continue
+		if len(task.Items) > 0 {
+			list = append(list, question{task, j})
 		}
-		jobs = append(jobs, func(ctx context.Context) error { return w.ask(ctx, task, j) })
 	}
-	return jobs, nil
+	return list, nil
 }
 
-// ask puts one question and writes what came of it into j. A row that is
+// ask puts one question and writes what came of it into its row. A row that is
 // retried keeps count of what it has cost before.
-func (w *work) ask(ctx context.Context, task judge.Task, j *rows.Judgement) error {
-	a, err := judge.Ask(ctx, w.client, task.Query(), func(reply string) ([]judge.Verdict, *judge.Error) {
-		return judge.ReadVerdicts(reply, task.Items, len(task.Steps))
+func (w *work) ask(ctx context.Context, g *group, q question) error {
+	a, err := judge.Ask(ctx, w.client, w.o.template.Query(q.task), func(reply string) ([]judge.Verdict, *judge.Error) {
+		return judge.ReadVerdicts(reply, q.task.Items, len(q.task.Steps))
 	})
+	if errors.Is(err, judge.ErrBudget) {
+		w.broke.Store(true)
+		g.cut.Store(true)
+		w.tally.Expect(-1)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	w.asked.Add(1)
-	if a.Status == judge.Failed {
-		w.failed.Add(1)
-	}
+	j := q.row
 	j.JudgeStatus = string(a.Status)
 	j.JudgeError = nil
 	if a.Err != nil {
@@ -197,7 +236,7 @@ func (w *work) ask(ctx context.Context, task judge.Task, j *rows.Judgement) erro
 	j.JudgeTries += a.Tries
 	j.JudgePromptTokens = sum(j.JudgePromptTokens, a.PromptTokens)
 	j.JudgeCompletionTokens = sum(j.JudgeCompletionTokens, a.CompletionTokens)
-	return nil
+	return w.tally.Add(a.Status, a.Err)
 }
 
 // sum adds counts of which either may be unknown.
@@ -212,8 +251,43 @@ func sum(a, b *int64) *int64 {
 	return &n
 }
 
-// emit writes a finished group.
+// emit writes a finished group. The first one that the budget has cut ends the
+// output; rows that are retried can stay as they were.
 func (w *work) emit(g *group) error {
+	w.short = w.short || g.cut.Load() && !w.o.retry
+	if w.short {
+		return nil
+	}
 	w.written.add(g.judged)
 	return w.out.Write(g.batch.With(rows.Columns(g.judged)...))
+}
+
+// size is roughly how many bytes a batch takes.
+func size(b *stream.Batch) int {
+	n := 0
+	for _, f := range b.Schema().Fields {
+		n += sizeOf(b.Column(f.Name))
+	}
+	return n
+}
+
+func sizeOf(c *stream.Column) int {
+	n := 0
+	switch t := c.Type(); t.Kind {
+	case stream.Utf8:
+		for i := range c.Len() {
+			n += len(c.Text(i))
+		}
+	case stream.List:
+		n = 4*c.Len() + sizeOf(c.Elem())
+	case stream.Struct:
+		for _, f := range t.Fields {
+			n += sizeOf(c.Field(f.Name))
+		}
+	case stream.Int32, stream.Float32:
+		n = 4 * c.Len()
+	default:
+		n = 8 * c.Len()
+	}
+	return n
 }

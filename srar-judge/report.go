@@ -2,9 +2,6 @@ package main
 
 import (
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 
 	"srar/lib/answer"
 	"srar/lib/judge"
@@ -18,12 +15,11 @@ type counts struct {
 	answers      map[string]int64 // by answer_status
 	judged       map[string]int64 // by judge_status
 	right        map[string]int64 // correct ones, by judge_status
-	failures     map[string]int64 // by class
 }
 
 func (c *counts) add(rollouts []rows.Judgement) {
 	if c.answers == nil {
-		c.answers, c.judged, c.right, c.failures = map[string]int64{}, map[string]int64{}, map[string]int64{}, map[string]int64{}
+		c.answers, c.judged, c.right = map[string]int64{}, map[string]int64{}, map[string]int64{}
 	}
 	c.groups++
 	c.rows += len(rollouts)
@@ -33,20 +29,16 @@ func (c *counts) add(rollouts []rows.Judgement) {
 		if j.Correct {
 			c.right[j.JudgeStatus]++
 		}
-		if j.JudgeStatus == string(judge.Failed) && j.JudgeError != nil {
-			class, _, _ := strings.Cut(*j.JudgeError, ":")
-			c.failures[class]++
-		}
 	}
 }
 
 func (w *work) progress() string {
-	s := fmt.Sprintf("%d asked, %d failed", w.asked.Load(), w.failed.Load())
-	if w.client != nil {
-		st := w.client.Stats()
-		s += fmt.Sprintf(", %d requests, %d from the cache", st.Requests, st.Cached)
+	if w.client == nil {
+		return fmt.Sprintf("%d groups dropped", w.dropped.Load())
 	}
-	return s
+	asked, failed, _ := w.tally.Counts()
+	s := w.client.Stats()
+	return fmt.Sprintf("%d asked, %d failed, %d requests, %d in flight of %d, %d from the cache", asked, failed, s.Requests, s.InFlight, s.Limit, s.Cached)
 }
 
 // report says what the run did. Work under way has ended when it is called,
@@ -54,24 +46,30 @@ func (w *work) progress() string {
 func (w *work) report(t *tool.Tool) {
 	c := &w.written
 	t.Logf("%d groups written, %d dropped, %d rollouts, accuracy %s", c.groups, w.dropped.Load(), c.rows, share(c.answers[string(answer.Equal)], int64(c.rows)))
-	t.Logf("answers: %s", list(c.answers))
+	t.Logf("answers: %s", judge.List(c.answers))
 	if n := c.answers[string(answer.Undecided)]; n > 0 {
 		t.Warnf("%d answers could not be compared within the limits and count as wrong", n)
 	}
 	if w.client == nil {
 		return
 	}
-	t.Logf("judgements: %s", list(c.judged))
-	if n := c.judged[string(judge.Failed)]; n > 0 {
-		t.Warnf("failed judgements: %s; accuracy of their rollouts %s", list(c.failures), share(c.right[string(judge.Failed)], n))
+	t.Logf("judgements: %s", judge.List(c.judged))
+	if _, failed, classes := w.tally.Counts(); failed > 0 {
+		t.Warnf("failed judgements: %s; accuracy of their rollouts %s", judge.List(classes), share(c.right[string(judge.Failed)], c.judged[string(judge.Failed)]))
 	}
-	s := w.client.Stats()
-	t.Logf("requests: %d, of them followed by another: %s; answers from the cache: %d; tokens: %d in, %d out", s.Requests, list(s.Repeats), s.Cached, s.PromptTokens, s.CompletionTokens)
-	if s.Damaged > 0 {
-		t.Warnf("%d entries of the cache were damaged and asked again", s.Damaged)
+	if w.broke.Load() {
+		t.Warnf("the budget of %d tokens is used up; what it did not suffice for is not judged", w.o.judge.Budget)
 	}
-	if s.CacheError != "" {
-		t.Warnf("the cache does not keep answers: %s", s.CacheError)
+	s := w.o.judge.Summary(w.client)
+	lines, warnings := s.Lines()
+	if t.Flags.Lookup("log").Value.String() == "json" {
+		lines = []string{s.JSON()}
+	}
+	for _, l := range lines {
+		t.Logf("%s", l)
+	}
+	for _, l := range warnings {
+		t.Warnf("%s", l)
 	}
 }
 
@@ -80,16 +78,4 @@ func share(n, of int64) string {
 		return "unknown"
 	}
 	return fmt.Sprintf("%.1f %%", 100*float64(n)/float64(of))
-}
-
-// list writes counts in order of their names.
-func list(m map[string]int64) string {
-	if len(m) == 0 {
-		return "none"
-	}
-	var parts []string
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		parts = append(parts, fmt.Sprintf("%s %d", k, m[k]))
-	}
-	return strings.Join(parts, ", ")
 }

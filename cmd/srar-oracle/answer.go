@@ -17,7 +17,7 @@ type reply struct {
 	text     string // what a judge of few words says
 }
 
-// verdict is one object of the array that is asked for.
+// verdict is one object of the list that is asked for.
 type verdict struct {
 	ID        int32 `json:"id"`
 	Satisfied bool  `json:"satisfied"`
@@ -36,7 +36,7 @@ func answer(text string) (*reply, error) {
 		for i, v := range found {
 			r.verdicts[i] = verdict(v)
 		}
-		r.text = string(encode(r.verdicts))
+		r.text = verdictsText(r.verdicts)
 		return r, nil
 	}
 	t, err := judge.ReadStepPrompt(text)
@@ -50,6 +50,11 @@ func answer(text string) (*reply, error) {
 	r := &reply{right: p.Mark(t.Steps[len(t.Steps)-1])}
 	r.text = mark(r.right)
 	return r, nil
+}
+
+// verdictsText writes verdicts in the form that is asked for.
+func verdictsText(list []verdict) string {
+	return string(encode(map[string][]verdict{"verdicts": list}))
 }
 
 func mark(right bool) string {
@@ -86,9 +91,9 @@ func (r *reply) talk(kind int) string {
 		}
 	}
 	return []string{
-		fmt.Sprintf("<think>\nAt first sight %s. But then:\n%s</think>\n%s", encode(opposite), why, r.text),
+		fmt.Sprintf("<think>\nAt first sight %s. But then:\n%s</think>\n%s", verdictsText(opposite), why, r.text),
 		fmt.Sprintf("Let me go through the criteria [one by one].\n%s\nSo:\n\n```json\n%s\n```\n\nI hope that this helps.", why, r.text),
-		fmt.Sprintf("A draft: {\"id\": 0, \"satisfied\": [{\"unsure\": true}]}. Now the verdicts.\n{\"verdicts\": %s}\n%s", r.text, why),
+		fmt.Sprintf("A draft: {\"id\": 0, \"satisfied\": [{\"unsure\": true}]}. Now the verdicts.\n%s\n%s", encode(r.verdicts), why),
 	}[kind%3]
 }
 
@@ -110,14 +115,14 @@ func (r *reply) useless(kind int) string {
 	case 2: // ends early
 		return r.text[:len(r.text)/2]
 	case 3: // an item is missing
-		return string(encode(other[:len(other)-1]))
+		return verdictsText(other[:len(other)-1])
 	case 4: // an item that was not asked for
 		last.ID++
 	case 5: // a step that there is not
 		last.Step = int32(len(r.task.Steps)) + 1
 	case 6: // two opinions
 		last.Satisfied = !last.Satisfied
-		return r.text + "\n\nOr rather:\n\n" + string(encode(other))
+		return r.text + "\n\nOr rather:\n\n" + verdictsText(other)
 	}
-	return string(encode(other))
+	return verdictsText(other)
 }

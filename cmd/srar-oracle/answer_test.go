@@ -59,7 +59,7 @@ func TestRepliesAreReadAsMeant(t *testing.T) {
 		for _, v := range ruled {
 			want = append(want, judge.Verdict(v))
 		}
-		r, err := answer(judge.Prompt(task))
+		r, err := answer(task.Query().User)
 		require.NoError(t, err)
 		for _, text := range []string{r.text, r.talk(0), r.talk(1), r.talk(2)} {
 			got, flaw := judge.ReadVerdicts(text, q.items, len(task.Steps))
@@ -71,7 +71,7 @@ func TestRepliesAreReadAsMeant(t *testing.T) {
 			require.NotNil(t, flaw, r.useless(kind))
 		}
 		for k, m := range q.marks() {
-			r, err := answer(judge.StepPrompt(m))
+			r, err := answer(m.Query().User)
 			require.NoError(t, err)
 			for _, text := range []string{r.text, r.talk(0), r.talk(1), r.talk(2)} {
 				got, flaw := judge.ReadMark(text)
@@ -88,7 +88,7 @@ func TestRepliesAreReadAsMeant(t *testing.T) {
 
 func TestUselessForOneItem(t *testing.T) {
 	task := judge.Task{Problem: "Find 2+3.", Items: []rubric.Item{{ID: 1, Type: rubric.SUGGEST, Text: "Works out 2+3=5."}}, Steps: []string{"2+3=5"}}
-	r, err := answer(judge.Prompt(task))
+	r, err := answer(task.Query().User)
 	require.NoError(t, err)
 	for kind := range 7 {
 		_, flaw := judge.ReadVerdicts(r.useless(kind), task.Items, 1)
@@ -99,9 +99,9 @@ func TestUselessForOneItem(t *testing.T) {
 func TestForeignQuestions(t *testing.T) {
 	for text, want := range map[string]string{
 		"Is 2+2=4?": "this judge works by rule, and the last message is no question of srar-judge or srar-eval",
-		judge.StepPrompt(judge.StepTask{Problem: "Find 2+3."}):                                  "this judge works by rule, and the last message is no question of srar-judge or srar-eval",
-		judge.StepPrompt(judge.StepTask{Problem: "Prove it.", Steps: []string{"2+3=5"}}):        "this judge works by rule: arith: not a problem of this task: byte 0",
-		judge.Prompt(judge.Task{Items: []rubric.Item{{ID: 2, Type: "SUGGEST", Text: "Fine."}}}): `this judge works by rule: arith: item 2: "Fine." holds no statement that can be checked`,
+		judge.StepTask{Problem: "Find 2+3."}.Query().User:                                      "this judge works by rule, and the last message is no question of srar-judge or srar-eval",
+		judge.StepTask{Problem: "Prove it.", Steps: []string{"2+3=5"}}.Query().User:            "this judge works by rule: arith: not a problem of this task: byte 0",
+		judge.Task{Items: []rubric.Item{{ID: 2, Type: "SUGGEST", Text: "Fine."}}}.Query().User: `this judge works by rule: arith: item 2: "Fine." holds no statement that can be checked`,
 	} {
 		_, err := answer(text)
 		require.EqualError(t, err, want)

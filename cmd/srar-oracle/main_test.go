@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"srar/lib/judge"
+	"srar/lib/remote"
 	"srar/lib/trial"
 )
 
@@ -37,7 +38,7 @@ func start(t testing.TB, args ...string) *trial.Oracle {
 }
 
 func client(t testing.TB, o *trial.Oracle, tries int) *judge.Client {
-	c, err := judge.NewClient(judge.Config{URL: o.URL, Model: "oracle", Tries: tries, Timeout: 10 * time.Second, Concurrency: 8, Key: "secret-of-tests"})
+	c, err := judge.NewClient(judge.Config{Model: "oracle", Remote: remote.Config{URLs: []string{o.URL}, Tries: tries, Total: 10 * time.Second, Concurrency: 8, Key: "secret-of-tests"}})
 	require.NoError(t, err)
 	return c
 }
@@ -79,7 +80,7 @@ func TestJudgesForOurClient(t *testing.T) {
 	for i := range 20 {
 		q := draw(t, 1, uint64(i))
 		task := q.task(t)
-		r, err := answer(judge.Prompt(task))
+		r, err := answer(task.Query().User)
 		require.NoError(t, err)
 		a := ask(t, c, task)
 		require.Equal(t, judge.OK, a.Status, "%v", a.Err)

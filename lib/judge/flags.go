@@ -4,92 +4,123 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"time"
+
+	"srar/lib/remote"
 )
 
 // Flags are the flags of a command that asks a judge. Errors of its methods
 // carry the exit code and perhaps a hint for the user.
 type Flags struct {
-	Concurrency int
+	// Of commands that have flags for them.
+	NoSchema bool
+	Budget   int64
 
-	cfg      Config
-	cache    string
-	failures float64
+	remote    remote.Flags
+	asked     remote.Config // as the flags say
+	model     string
+	maxTokens int
+	cache     string
+	failures  float64
+	prices    prices
 }
 
 // FlagNames are the names of the flags that [Flags.Register] registers, and
 // PlumbingNames those among them that decide nothing about the rows.
 var (
-	FlagNames     = []string{"url", "judge-model", "concurrency", "tries", "timeout", "cache", "max-failure-rate"}
-	PlumbingNames = []string{"url", "concurrency", "timeout", "cache"}
+	FlagNames     = append([]string{"judge-model", "max-tokens", "max-failure-rate", "cache", "price-in", "price-out"}, remote.FlagNames...)
+	PlumbingNames = append([]string{"cache", "price-in", "price-out"}, remote.PlumbingNames...)
 )
+
+// FlagUsage is what usage texts say of the flags.
+const FlagUsage = `  --url URL[,URL...]        base address of the judge, with /v1; of several
+                            servers with the same model ($JUDGE_URL)
+  --judge-model NAME        model to ask for ($JUDGE_MODEL); key: $JUDGE_API_KEY
+  --max-tokens N            budget of a reply, reasoning included; it doubles when
+                            a reply is cut; 0: the judge's own limit (0)
+  --max-failure-rate X      fail when more of the judgements fail (0.1)
+  --cache DIR               keep complete answers and take them from there
+  --price-in X, --price-out X
+                            cost of a million tokens, for the summary
+` + remote.FlagUsage
 
 // Register adds the flags to set.
 func (f *Flags) Register(set *flag.FlagSet) {
-	set.StringVar(&f.cfg.URL, "url", "", "")
-	set.StringVar(&f.cfg.Model, "judge-model", "", "")
-	set.IntVar(&f.Concurrency, "concurrency", 64, "")
-	set.IntVar(&f.cfg.Tries, "tries", 3, "")
-	set.DurationVar(&f.cfg.Timeout, "timeout", 120*time.Second, "")
+	f.remote = remote.Flags{Who: "judge", EnvURL: EnvURL, EnvKey: EnvKey}
+	f.remote.Register(set)
+	set.StringVar(&f.model, "judge-model", "", "")
+	set.IntVar(&f.maxTokens, "max-tokens", 0, "")
 	set.StringVar(&f.cache, "cache", "", "")
 	set.Float64Var(&f.failures, "max-failure-rate", 0.1, "")
+	set.Float64Var(&f.prices.in, "price-in", 0, "")
+	set.Float64Var(&f.prices.out, "price-out", 0, "")
 }
 
 // Connect checks the flags, takes from the environment what they leave open,
 // and makes the client.
 func (f *Flags) Connect() (*Client, error) {
-	c := f.cfg
-	c.Concurrency = f.Concurrency
-	if c.URL == "" {
-		c.URL = os.Getenv(EnvURL)
+	var err error
+	if f.asked, err = f.remote.Config(); err != nil {
+		return nil, err
 	}
+	c := Config{Remote: f.asked, Model: f.model, MaxTokens: f.maxTokens, NoSchema: f.NoSchema, Budget: f.Budget}
 	if c.Model == "" {
 		c.Model = os.Getenv(EnvModel)
 	}
-	c.Key = os.Getenv(EnvKey)
 	switch {
-	case c.URL == "":
-		return nil, &flagError{"no address of a judge", "give --url or set $" + EnvURL, 2}
 	case c.Model == "":
-		return nil, &flagError{"no model for the judge", "give --judge-model or set $" + EnvModel, 2}
-	case c.Tries < 1 || c.Concurrency < 1:
-		return nil, &flagError{"--tries and --concurrency are 1 or more", "", 2}
-	case c.Timeout <= 0:
-		return nil, &flagError{fmt.Sprintf("--timeout is above 0, not %v", c.Timeout), "", 2}
+		return nil, &remote.UsageError{Text: "no model for the judge", Advice: "give --judge-model or set $" + EnvModel}
+	case c.MaxTokens < 0:
+		return nil, &remote.UsageError{Text: fmt.Sprintf("--max-tokens is 0 or more, not %d", c.MaxTokens)}
 	case !(f.failures >= 0 && f.failures <= 1):
-		return nil, &flagError{fmt.Sprintf("--max-failure-rate is between 0 and 1, not %v", f.failures), "", 2}
+		return nil, &remote.UsageError{Text: fmt.Sprintf("--max-failure-rate is between 0 and 1, not %v", f.failures)}
+	case !(f.prices.in >= 0 && f.prices.out >= 0):
+		return nil, &remote.UsageError{Text: "--price-in and --price-out are 0 or more"}
 	}
 	if f.cache != "" {
-		var err error
-		if c.Cache, err = OpenCache(f.cache); err != nil {
+		if c.Cache, err = f.OpenCache(); err != nil {
 			return nil, err
 		}
 	}
 	client, err := NewClient(c)
 	if err != nil {
-		return nil, &flagError{err.Error(), "", 2}
+		return nil, &remote.UsageError{Text: err.Error()}
 	}
 	return client, nil
 }
 
-// Tolerate returns an error when more of the questions failed than
-// --max-failure-rate allows.
-func (f *Flags) Tolerate(asked, failed int64) error {
-	if asked == 0 || float64(failed)/float64(asked) <= f.failures {
-		return nil
-	}
-	e := &flagError{fmt.Sprintf("%d of %d judgements failed, more than --max-failure-rate %v allows", failed, asked, f.failures), "", 1}
+// OpenCache opens the cache that the flags name.
+func (f *Flags) OpenCache() (*Cache, error) {
 	if f.cache == "" {
-		e.hint = "with --cache DIR a second run pays only for what failed"
+		return nil, &remote.UsageError{Text: "no cache", Advice: "give --cache"}
 	}
-	return e
+	return OpenCache(f.cache)
 }
 
-type flagError struct {
-	text, hint string
-	code       int
+// Window is how much work goes on at a time. There are more jobs than requests
+// in flight, since some wait to ask again.
+func (f *Flags) Window() remote.Window {
+	return remote.Window{Workers: f.asked.Concurrency + f.asked.Concurrency/4 + 1, Bytes: 32 << 20}
 }
 
-func (e *flagError) Error() string { return e.text }
-func (e *flagError) Hint() string  { return e.hint }
-func (e *flagError) ExitCode() int { return e.code }
+// Tally starts the count of a run that has connected.
+func (f *Flags) Tally() *Tally {
+	return &Tally{
+		rate: f.failures, deadly: max(32, 2*int64(f.asked.Concurrency)), cached: f.cache != "",
+		patience: 4 * f.asked.Total, classes: map[string]int64{},
+	}
+}
+
+// Cost is what so many tokens cost at the prices given, nil without prices.
+func (f *Flags) Cost(in, out int64) *float64 { return f.prices.cost(in, out) }
+
+// Summary returns what client has done and what that has cost, and notes the
+// hits of the cache there.
+func (f *Flags) Summary(client *Client) Summary {
+	s := client.summary(f.prices)
+	if c := client.cfg.Cache; c != nil {
+		if err := c.noteHits(s.Cached); err != nil && s.CacheError == "" {
+			s.CacheError = err.Error()
+		}
+	}
+	return s
+}

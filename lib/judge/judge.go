@@ -9,9 +9,11 @@
 // with a class, never a default.
 //
 // [Ask] sends a query through a [Client] to an OpenAI-compatible server, asks
-// again where that helps, and keeps complete answers in a [Cache]. [InOrder]
-// keeps many questions in flight and hands groups on in input order. [Flags]
-// are the flags of the commands that ask.
+// again where that helps, and keeps complete answers in a [Cache]. [Tally]
+// ends a run that cannot succeed any more. [Flags] are the flags of the commands
+// that ask. What a server does not understand of a request, such as a JSON
+// schema, is left out from then on. How requests travel is the matter of
+// srar/lib/remote.
 //
 // A failed judgement is a state of the row, not an error of the program: it is
 // told by [Answer.Status] and [Answer.Err]. Source: arXiv 2605.17291, section
@@ -21,6 +23,7 @@ package judge
 import (
 	"fmt"
 
+	"srar/lib/remote"
 	"srar/lib/rubric"
 	"srar/lib/steps"
 )
@@ -115,7 +118,7 @@ const (
 	ClassAmbiguous = "ambiguous" // different complete answers in one reply
 	ClassNoMark    = "no mark"   // neither CORRECT nor INCORRECT
 	ClassLength    = "length"    // the output budget ended before the answer
-	ClassTimeout   = "timeout"   // no complete exchange in time
-	ClassNetwork   = "network"   // refused, reset, closed, cut
-	ClassResponse  = "response"  // status 200, but no chat completion
+	ClassTimeout   = remote.ClassTimeout
+	ClassNetwork   = remote.ClassNetwork
+	ClassResponse  = remote.ClassResponse // status 200, but no chat completion
 )

@@ -1,4 +1,4 @@
-package judge
+package remote
 
 import (
 	"context"
@@ -12,29 +12,32 @@ import (
 	"pgregory.net/rapid"
 )
 
-// counted yields groups 0, 1, ... with the given numbers of jobs.
-func counted(sizes []int, job func(g, j int) Job) func() (int, []Job, error) {
+// counted yields groups 0, 1, ... with the given numbers of jobs, each group of so
+// many bytes.
+func counted(sizes []int, bytes int, job func(g, j int) Job) func() (Work[int], error) {
 	g := -1
-	return func() (int, []Job, error) {
+	return func() (Work[int], error) {
 		g++
 		if g == len(sizes) {
-			return 0, nil, io.EOF
+			return Work[int]{}, io.EOF
 		}
-		var jobs []Job
+		w := Work[int]{Group: g, Bytes: bytes}
 		for j := range sizes[g] {
-			jobs = append(jobs, job(g, j))
+			w.Jobs = append(w.Jobs, job(g, j))
 		}
-		return g, jobs, nil
+		return w, nil
 	}
 }
 
-func TestJ7ConcurrencyIsBounded(t *testing.T) {
+// Every job runs once, groups leave in order, and neither the jobs at a time nor
+// what is held passes the window.
+func TestInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		sizes := rapid.SliceOfN(rapid.IntRange(0, 4), 0, 20).Draw(t, "sizes")
-		workers := rapid.IntRange(1, 5).Draw(t, "workers")
-		window := rapid.IntRange(1, 8).Draw(t, "window")
+		sizes := rapid.SliceOfN(rapid.IntRange(0, 4), 0, 60).Draw(t, "sizes")
+		workers := rapid.IntRange(1, 3).Draw(t, "workers")
+		bytes := rapid.SampledFrom([]int{0, 10}).Draw(t, "bytes")
 		var running, most, ran, read, emitted atomic.Int64
-		source := counted(sizes, func(g, j int) Job {
+		source := counted(sizes, bytes, func(g, j int) Job {
 			pause := time.Duration(rapid.IntRange(0, 200).Draw(t, "pause")) * time.Microsecond
 			return func(context.Context) error {
 				n := running.Add(1)
@@ -46,14 +49,18 @@ func TestJ7ConcurrencyIsBounded(t *testing.T) {
 				return nil
 			}
 		})
-		next := func() (int, []Job, error) {
-			if n := read.Add(1) - emitted.Load(); n > int64(window)+1 {
-				t.Errorf("%d groups are held in a window of %d", n, window)
+		limit := int64(crowd*workers + 1)
+		if bytes > 0 { // three groups are more than the window takes
+			limit = int64(max(3, workers) + 1)
+		}
+		next := func() (Work[int], error) {
+			if n := read.Add(1) - emitted.Load(); n > limit {
+				t.Errorf("%d groups are held, which may be %d", n, limit)
 			}
 			return source()
 		}
 		var got []int
-		err := InOrder(context.Background(), workers, window, next, func(g int) error {
+		err := InOrder(context.Background(), Window{Workers: workers, Bytes: 20}, next, func(g int) error {
 			got = append(got, g)
 			emitted.Add(1)
 			return nil
@@ -70,10 +77,35 @@ func TestJ7ConcurrencyIsBounded(t *testing.T) {
 	})
 }
 
+// A group that takes long does not keep others from being worked on, and those
+// wait for it.
+func TestInOrderWorksBehindASlowGroup(t *testing.T) {
+	var done atomic.Int64
+	slow := make(chan struct{})
+	sizes := make([]int, 10)
+	for i := range sizes {
+		sizes[i] = 1
+	}
+	source := counted(sizes, 1, func(g, _ int) Job {
+		return func(context.Context) error {
+			if g == 0 {
+				<-slow
+			} else if done.Add(1) == 9 {
+				close(slow)
+			}
+			return nil
+		}
+	})
+	require.NoError(t, InOrder(context.Background(), Window{Workers: 2, Bytes: 100}, source, func(g int) error {
+		require.EqualValues(t, 9, done.Load())
+		return nil
+	}))
+}
+
 // A group is handed on while later ones are still being worked on.
 func TestInOrderOverlaps(t *testing.T) {
 	first := make(chan struct{})
-	source := counted([]int{1, 1}, func(g, _ int) Job {
+	source := counted([]int{1, 1}, 1, func(g, _ int) Job {
 		return func(ctx context.Context) error {
 			if g == 1 {
 				select {
@@ -85,7 +117,7 @@ func TestInOrderOverlaps(t *testing.T) {
 			return nil
 		}
 	})
-	require.NoError(t, InOrder(context.Background(), 2, 8, source, func(g int) error {
+	require.NoError(t, InOrder(context.Background(), Window{Workers: 2, Bytes: 8}, source, func(g int) error {
 		if g == 0 {
 			close(first)
 		}
@@ -101,7 +133,7 @@ func TestInOrderEndsWithTheFirstError(t *testing.T) {
 	}
 	for name, run := range map[string]func(ctx context.Context, cancel context.CancelCauseFunc) error{
 		"job": func(ctx context.Context, _ context.CancelCauseFunc) error {
-			return InOrder(ctx, 2, 2, counted([]int{2, 1, 1, 1}, func(g, j int) Job {
+			return InOrder(ctx, Window{Workers: 2, Bytes: 2}, counted([]int{2, 1, 1, 1}, 1, func(g, j int) Job {
 				if j == 1 {
 					return func(context.Context) error { return boom }
 				}
@@ -110,27 +142,27 @@ func TestInOrderEndsWithTheFirstError(t *testing.T) {
 		},
 		"next": func(ctx context.Context, _ context.CancelCauseFunc) error {
 			n := 0
-			return InOrder(ctx, 2, 4, func() (int, []Job, error) {
+			return InOrder(ctx, Window{Workers: 2, Bytes: 4}, func() (Work[int], error) {
 				if n++; n == 2 {
-					return 0, nil, boom
+					return Work[int]{}, boom
 				}
-				return n, []Job{forever}, nil
+				return Work[int]{Group: n, Jobs: []Job{forever}}, nil
 			}, func(int) error { return nil })
 		},
 		"emit": func(ctx context.Context, _ context.CancelCauseFunc) error {
-			return InOrder(ctx, 2, 4, counted([]int{0, 1, 1}, func(int, int) Job { return forever }), func(int) error { return boom })
+			return InOrder(ctx, Window{Workers: 2, Bytes: 4}, counted([]int{0, 1, 1}, 1, func(int, int) Job { return forever }), func(int) error { return boom })
 		},
 		"context": func(ctx context.Context, cancel context.CancelCauseFunc) error {
 			time.AfterFunc(10*time.Millisecond, func() { cancel(boom) })
-			return InOrder(ctx, 1, 2, counted([]int{3, 3, 3}, func(int, int) Job { return forever }), func(int) error { return nil })
+			return InOrder(ctx, Window{Workers: 1, Bytes: 2}, counted([]int{3, 3, 3}, 1, func(int, int) Job { return forever }), func(int) error { return nil })
 		},
 		"emit while next blocks": func(ctx context.Context, _ context.CancelCauseFunc) error {
 			n := 0
-			return InOrder(ctx, 2, 4, func() (int, []Job, error) {
+			return InOrder(ctx, Window{Workers: 2, Bytes: 4}, func() (Work[int], error) {
 				if n++; n == 2 {
 					select {} // a pipe on which nothing comes
 				}
-				return n, nil, nil
+				return Work[int]{Group: n}, nil
 			}, func(int) error { return boom })
 		},
 	} {
