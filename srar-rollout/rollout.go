@@ -2,15 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"srar/lib/chat"
 	"srar/lib/ckpt"
 	"srar/lib/llm"
-	"srar/lib/op"
 	"srar/lib/prompt"
 	"srar/lib/rows"
 	"srar/lib/stream"
@@ -20,20 +21,25 @@ import (
 // options are the flags of the command.
 type options struct {
 	model     string
+	adapter   string // "": none
 	compute   string
+	memory    tool.Size // 0: by what is free
 	n         int
 	seed      uint64
 	maxPrompt int
 	maxRows   int
 	control   bool
 	sampling  llm.Sampling
+	servers   servers
 }
 
 func setup(t *tool.Tool) func(context.Context) error {
 	var o options
 	s := &o.sampling
 	t.Flags.StringVar(&o.model, "model", "", "")
-	t.Flags.StringVar(&o.compute, "compute", "f32", "")
+	t.Flags.StringVar(&o.adapter, "adapter", "", "")
+	t.Flags.StringVar(&o.compute, "compute", "auto", "")
+	t.Flags.Var(&o.memory, "memory", "")
 	t.Flags.IntVar(&o.maxRows, "max-rows", 256, "")
 	t.Flags.IntVar(&o.n, "n", 8, "")
 	t.Flags.Uint64Var(&o.seed, "seed", 0, "")
@@ -49,7 +55,8 @@ func setup(t *tool.Tool) func(context.Context) error {
 	t.Flags.IntVar(&o.maxPrompt, "max-prompt", 2048, "")
 	t.Flags.BoolVar(&o.control, "control-tokens", false, "")
 	t.ThreadsFlag()
-	t.Unrecorded("model", "max-rows")
+	t.Unrecorded("model", "adapter", "max-rows", "memory")
+	o.servers.register(t)
 	return func(ctx context.Context) error { return o.run(ctx, t) }
 }
 
@@ -59,8 +66,8 @@ func (o *options) check(t *tool.Tool) error {
 	switch {
 	case o.model == "":
 		return tool.Usagef("--model is missing")
-	case o.compute != "f32":
-		return tool.Usagef("--compute is f32, not %q", o.compute)
+	case !slices.Contains(llm.Computes, o.compute):
+		return tool.Usagef("--compute is auto, f32 or bf16, not %q", o.compute)
 	case o.n < 1 || o.n > most:
 		return tool.Usagef("-n lies in [1, %d], not %d", most, o.n)
 	case o.maxRows < 1 || o.maxRows > most:
@@ -87,36 +94,79 @@ func (o *options) check(t *tool.Tool) error {
 			}
 		}
 	}
+	if err := o.servers.misused(t); err != nil {
+		return err
+	}
 	return t.NoArgs()
 }
 
-// policy is what turns prompts into rollouts: weights, template, tokenizer.
+// policy is what turns messages into prompts, and responses into rows.
 type policy struct {
-	model  *llm.Model
+	config ckpt.Config
 	digest string // of the weights
 	step   int64  // optimiser steps behind them
 	*prompt.Encoder
 }
 
-func (o *options) load(be op.Backend, threads int) (*policy, error) {
-	c, err := ckpt.Open(o.model)
+func (o *options) load() (*policy, error) {
+	c, err := ckpt.OpenAdapted(o.model, o.adapter)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	p := &policy{step: c.Step()}
+	p := &policy{config: c.Config, step: c.Step()}
 	if p.digest, err = c.Digest(); err != nil {
 		return nil, err
 	}
-	if p.Encoder, err = prompt.Load(o.model); err != nil {
-		return nil, err
-	}
-	if p.model, err = llm.Load(be, c); err != nil {
-		return nil, err
-	}
-	p.model.MaxRows, p.model.Threads = o.maxRows, threads
-	return p, nil
+	p.Encoder, err = prompt.Load(c.Files())
+	return p, err
 }
+
+// openModel loads the policy's weights into the own engine; close it after use.
+func (o *options) openModel(t *tool.Tool) (*llm.Model, error) {
+	threads, err := t.Threads()
+	if err != nil {
+		return nil, err
+	}
+	memory := int64(o.memory)
+	if memory == 0 {
+		memory = tool.FreeMemory() / 4 * 3
+	}
+	c, err := ckpt.OpenAdapted(o.model, o.adapter)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	m, err := llm.LoadCPU(c, o.compute, threads)
+	if err != nil {
+		return nil, err
+	}
+	m.MaxRows = o.maxRows
+	if memory > 0 { // known
+		if err := m.Bound(memory); err != nil {
+			m.Close()
+			return nil, tool.WithHint(err, "--memory is the bound")
+		}
+	}
+	return m, nil
+}
+
+// hinted says what helps a sequence that became too long.
+func hinted(err error) error {
+	var window *llm.WindowError
+	var memory *llm.MemoryError
+	switch {
+	case errors.As(err, &window):
+		return tool.WithHint(err, "a lower --max-tokens ends responses within the window")
+	case errors.As(err, &memory):
+		return tool.WithHint(err, "raise --memory, or lower --max-tokens")
+	}
+	return err
+}
+
+// generate samples responses to what next returns and gives them to emit in the
+// same order, as [llm.Model.Generate] does.
+type generate func(ctx context.Context, next func() (*llm.Request, error), emit func(*llm.Request, []llm.Sample) error) error
 
 // origin is where a prompt came from; it passes the engine with the request.
 type origin struct {
@@ -128,18 +178,27 @@ func (o *options) run(ctx context.Context, t *tool.Tool) error {
 	if err := o.check(t); err != nil {
 		return err
 	}
-	threads, err := t.Threads()
+	p, err := o.load()
 	if err != nil {
 		return err
 	}
-	be, err := op.NewCPU(threads)
-	if err != nil {
-		return err
-	}
-	defer be.Close()
-	p, err := o.load(be, threads)
-	if err != nil {
-		return err
+	var sample generate
+	if o.servers.given(t) {
+		s, err := o.connect(ctx, t, p)
+		if err != nil {
+			return err
+		}
+		defer parting(t, s)
+		sample = o.serve(s)
+	} else {
+		m, err := o.openModel(t)
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		sample = func(ctx context.Context, next func() (*llm.Request, error), emit func(*llm.Request, []llm.Sample) error) error {
+			return hinted(m.Generate(ctx, o.sampling, o.seed, next, emit))
+		}
 	}
 	t.Record("model", p.digest)
 	in, err := t.Input(&rows.Prompts)
@@ -156,7 +215,7 @@ func (o *options) run(ctx context.Context, t *tool.Tool) error {
 		n := tokens.Load()
 		return fmt.Sprintf("%d prompts, %d tokens, %.0f tokens/s", prompts.Load(), n, float64(n)/time.Since(start).Seconds())
 	})
-	err = p.model.Generate(ctx, o.sampling, o.seed, o.prompts(in, p), func(r *llm.Request, samples []llm.Sample) error {
+	err = sample(ctx, o.prompts(in, p), func(r *llm.Request, samples []llm.Sample) error {
 		prompts.Add(1)
 		for _, s := range samples {
 			tokens.Add(int64(len(s.Tokens)))
