@@ -3,8 +3,9 @@
 # make test       everything that must hold, every fuzz target for a second
 # make test-long  and what takes longer: races, kills at many moments, three seeds learn
 # make fuzz       every fuzz target for FUZZTIME each
-# make bench      benchmarks
-# make interop    pyarrow, duckdb and transformers open what we write (makes a venv)
+# make bench      benchmarks, and how near models come to what the machine can do
+# make bench-peers  the same work by llama.cpp, vLLM, torch and TRL, installed in PEERS; COMPARE='--what train --rounds 1'
+# make interop    pyarrow, duckdb, transformers, llama.cpp and a real model (makes a venv, builds llama.cpp)
 # make cross      the commands build for arm64, macOS and Windows
 # make lint       gofmt, vet, staticcheck, generated code is as its generator says
 
@@ -13,9 +14,10 @@ RUN        ?= runs/arith
 ITERATIONS ?= 6
 FUZZTIME   ?= 30s
 VENV       ?= .venv
+PEERS      ?= .venv-peers
 export CGO_ENABLED ?= 0
 
-.PHONY: all iterate test test-long race fuzz bench interop lint cross clean
+.PHONY: all iterate test test-long race fuzz bench bench-peers interop lint cross clean
 
 all:
 	@mkdir -p bin
@@ -41,13 +43,21 @@ fuzz:
 		done; \
 	done
 
-bench:
-	go test -run '^$$' -bench . ./lib/...
+bench: all
+	go test -run '^$$' -bench . ./lib/... ./srar-judge ./srar-reward
+	bin/srar-model bench --compute f32,bf16 --tokens 32 --repeat 1
+
+bench-peers: all
+	testdata/peers/setup.sh $(PEERS)
+	$(PEERS)/v/bin/python testdata/peers/peers.py $(PEERS) $(COMPARE)
 
 interop: all
 	test -x $(VENV)/bin/python || python3 -m venv $(VENV)
 	$(VENV)/bin/pip install -q -r testdata/interop/requirements.txt
-	SRAR_PYTHON=$(abspath $(VENV))/bin/python go test -tags interop -count=1 -run 'TestInterop' .
+	SRAR_PYTHON=$(abspath $(VENV))/bin/python testdata/interop/llama_server.sh $(VENV)/llama
+	PATH="$(CURDIR)/bin:$$PATH" PYTHON=$(VENV)/bin/python pipelines/smollm2.sh runs/smollm2
+	SRAR_PYTHON=$(abspath $(VENV))/bin/python SRAR_LLAMA_SERVER=$(abspath $(VENV))/llama/build/bin/llama-server \
+		go test -tags interop -count=1 -timeout 60m -run 'TestInterop' . ./srar-judge
 	if test -d ../shared/golden; then \
 		$(VENV)/bin/python ../shared/golden/model/checks/check_checkpoint.py bin ../shared/golden/model; \
 	fi

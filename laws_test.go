@@ -38,7 +38,9 @@ func (l law) computes() bool {
 var laws = []law{
 	{"rollout", "srar-rollout --model M0 -n 2 --max-tokens 8", "prompts.arrow", true},
 	{"encode", "srar-encode --model M0", "prompts.arrow", true},
+	{"rollout bf16", "srar-rollout --model M0 --compute bf16 -n 2 --max-tokens 8", "prompts.arrow", true},
 	{"logprob", "srar-logprob --model M0 --column ref_logprobs", "rollouts.arrow", true},
+	{"logprob bf16", "srar-logprob --model M0 --compute bf16 --column ref_logprobs", "rollouts.arrow", true},
 	{"judge", "srar-judge", "rollouts.arrow", true},
 	{"judge without judge", "srar-judge --no-judge", "rollouts.arrow", true},
 	{"retry", "srar-judge --retry-failed", "verdicts.arrow", true},
@@ -46,6 +48,7 @@ var laws = []law{
 	{"reward rar", "srar-reward --estimator rar", "verdicts.arrow", true},
 	{"cat", "srar-cat --to arrow", "advantages.arrow", true},
 	{"update", "srar-update --model M0 --out OUT", "advantages.arrow", false},
+	{"update bf16", "srar-update --model M0 --compute bf16 --out OUT", "advantages.arrow", false},
 	{"update nll", "srar-update --loss nll --model M0 --out OUT --mini-batch 2", "encoded.arrow", false},
 	{"eval", "srar-eval --k 1,2", "verdicts.arrow", false},
 	{"eval judge", "srar-eval --judge", "verdicts.arrow", false},
@@ -270,11 +273,13 @@ func TestLawThreadsChangeNothing(t *testing.T) {
 // Every tier of the CPU that this machine has gives the same bytes; one that it
 // lacks, or that does not exist, is refused.
 func TestLawTiersChangeNothing(t *testing.T) {
+	avx512 := cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL
 	tiers := map[string]bool{
-		"generic": true,
-		"avx2":    cpu.X86.HasAVX2 && cpu.X86.HasFMA,
-		"avx512":  cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL,
-		"mmx":     false,
+		"generic":     true,
+		"avx2":        cpu.X86.HasAVX2 && cpu.X86.HasFMA,
+		"avx512":      avx512,
+		"avx512_bf16": avx512 && cpu.X86.HasAVX512BF16,
+		"mmx":         false,
 	}
 	eachLaw(t, func(t *testing.T, l law, f fixture) {
 		if !l.computes() {

@@ -11,7 +11,6 @@ import (
 
 	"srar/lib/ckpt"
 	"srar/lib/llm"
-	"srar/lib/op"
 	"srar/lib/rows"
 	"srar/lib/stream"
 	"srar/lib/tool"
@@ -19,6 +18,7 @@ import (
 
 type options struct {
 	model       string
+	adapter     string // "": none
 	column      string
 	temperature float64 // 0: the row's
 	compute     string
@@ -27,11 +27,12 @@ type options struct {
 func setup(t *tool.Tool) func(context.Context) error {
 	var o options
 	t.Flags.StringVar(&o.model, "model", "", "")
+	t.Flags.StringVar(&o.adapter, "adapter", "", "")
 	t.Flags.StringVar(&o.column, "column", "logprobs", "")
 	t.Flags.Float64Var(&o.temperature, "temperature", 0, "")
-	t.Flags.StringVar(&o.compute, "compute", "f32", "")
+	t.Flags.StringVar(&o.compute, "compute", "auto", "")
 	t.ThreadsFlag()
-	t.Unrecorded("model")
+	t.Unrecorded("model", "adapter")
 	return func(ctx context.Context) error { return o.run(ctx, t) }
 }
 
@@ -39,8 +40,8 @@ func (o *options) check(t *tool.Tool) error {
 	switch {
 	case o.model == "":
 		return tool.Usagef("--model is missing")
-	case o.compute != "f32":
-		return tool.Usagef("--compute is f32, not %q", o.compute)
+	case !slices.Contains(llm.Computes, o.compute):
+		return tool.Usagef("--compute is auto, f32 or bf16, not %q", o.compute)
 	case t.IsSet("temperature") && !(o.temperature > 0 && float32(o.temperature) > 0 && o.temperature <= 1e6):
 		return tool.Usagef("--temperature is above 0, not %v", o.temperature)
 	case o.column == "":
@@ -69,12 +70,7 @@ func (o *options) run(ctx context.Context, t *tool.Tool) error {
 	if err != nil {
 		return err
 	}
-	be, err := op.NewCPU(threads)
-	if err != nil {
-		return err
-	}
-	defer be.Close()
-	c, err := ckpt.Open(o.model)
+	c, err := ckpt.OpenAdapted(o.model, o.adapter)
 	if err != nil {
 		return err
 	}
@@ -83,10 +79,11 @@ func (o *options) run(ctx context.Context, t *tool.Tool) error {
 	if err != nil {
 		return err
 	}
-	m, err := llm.Load(be, c)
+	m, err := llm.LoadCPU(c, o.compute, threads)
 	if err != nil {
 		return err
 	}
+	defer m.Close()
 	t.Record("model", digest)
 	in, err := t.Input(&rows.Rollouts)
 	if err != nil {

@@ -58,43 +58,52 @@ func TestGoldenLogprob(t *testing.T) {
 		tested++
 		t.Run(filepath.Base(filepath.Dir(dir))+"-"+name, func(t *testing.T) {
 			var expect struct {
-				Tolerance struct{ F32 struct{ Max float64 } }
+				Tolerance map[string]struct{ Max, Mean float64 }
 			}
 			require.NoError(t, json.Unmarshal(trial.File(t, filepath.Join(dir, "expect_"+name+".json")), &expect))
-			require.Positive(t, expect.Tolerance.F32.Max)
+			require.Positive(t, expect.Tolerance["f32"].Max)
+			require.Positive(t, expect.Tolerance["bf16"].Mean)
 			f, err := ckpt.OpenFile(filepath.Join(dir, "expect_"+name+".safetensors"))
 			require.NoError(t, err)
 			defer f.Close()
 			want, start := numbers[float64](t, f, "logprobs"), numbers[int64](t, f, "row_start")
 
 			in := trial.File(t, path)
-			out := run(t, in, "--model", model, "--column", "ref_logprobs")
-			require.Zero(t, out.Status, out.Voice)
-			was, is := trial.Batches(t, in), trial.Batches(t, out.Out)
-			require.Len(t, is, len(was), "a batch for each batch")
-			row, largest := 0, 0.0
-			for i, b := range is {
-				require.Equal(t, was[i].Len(), b.Len())
-				ref := b.Column("ref_logprobs")
-				for r := range b.Len() {
-					lo, hi := ref.Bounds(r)
-					got := ref.Elem().Float32s()[lo:hi]
-					require.Len(t, got, int(start[row+1]-start[row]))
-					for k, x := range got {
-						largest = max(largest, math.Abs(float64(x)-want[int(start[row])+k]))
+			for _, compute := range []string{"f32", "bf16"} {
+				out := run(t, in, "--model", model, "--column", "ref_logprobs", "--compute", compute)
+				require.Zero(t, out.Status, out.Voice)
+				was, is := trial.Batches(t, in), trial.Batches(t, out.Out)
+				require.Len(t, is, len(was), "a batch for each batch")
+				row, n, largest, sum := 0, 0, 0.0, 0.0
+				for i, b := range is {
+					require.Equal(t, was[i].Len(), b.Len())
+					ref := b.Column("ref_logprobs")
+					for r := range b.Len() {
+						lo, hi := ref.Bounds(r)
+						got := ref.Elem().Float32s()[lo:hi]
+						require.Len(t, got, int(start[row+1]-start[row]))
+						for k, x := range got {
+							d := math.Abs(float64(x) - want[int(start[row])+k])
+							largest, sum, n = max(largest, d), sum+d, n+1
+						}
+						row++
 					}
-					row++
+					others := b.Without("ref_logprobs")
+					require.Equal(t, was[i].Schema().Fields, others.Schema().Fields)
+					require.Equal(t, trial.Text(was[i]), trial.Text(others), "the other columns are as they were")
 				}
-				others := b.Without("ref_logprobs")
-				require.Equal(t, was[i].Schema().Fields, others.Schema().Fields)
-				require.Equal(t, trial.Text(was[i]), trial.Text(others), "the other columns are as they were")
+				require.Equal(t, len(start)-1, row)
+				require.LessOrEqual(t, largest, expect.Tolerance[compute].Max, compute)
+				if compute == "bf16" {
+					require.LessOrEqual(t, sum/float64(n), expect.Tolerance[compute].Mean)
+				}
+				schema := trial.Schema(t, out.Out)
+				require.Equal(t, "rollout", schema.RowKind)
+				last := schema.History[len(schema.History)-1]
+				require.Equal(t, stream.Entry{
+					Command: "srar-logprob", Version: last.Version, Args: []string{"--column=ref_logprobs", "--compute=" + compute}, Inputs: map[string]string{"model": digest},
+				}, last)
 			}
-			require.Equal(t, len(start)-1, row)
-			require.LessOrEqual(t, largest, expect.Tolerance.F32.Max)
-			schema := trial.Schema(t, out.Out)
-			require.Equal(t, "rollout", schema.RowKind)
-			last := schema.History[len(schema.History)-1]
-			require.Equal(t, stream.Entry{Command: "srar-logprob", Version: last.Version, Args: []string{"--column=ref_logprobs"}, Inputs: map[string]string{"model": digest}}, last)
 		})
 	}
 	require.NotZero(t, tested)
@@ -143,7 +152,7 @@ func TestMistakes(t *testing.T) {
 		want   string
 	}{
 		{nil, good, 2, "--model is missing"},
-		{[]string{"--model", model, "--compute", "bf16"}, good, 2, `--compute is f32, not "bf16"`},
+		{[]string{"--model", model, "--compute", "fp8"}, good, 2, `--compute is auto, f32 or bf16, not "fp8"`},
 		{[]string{"--model", model, "--temperature", "0"}, good, 2, "--temperature is above 0"},
 		{[]string{"--model", model, "--column", "tokens"}, good, 2, "would replace a column that srar-rollout makes"},
 		{[]string{"--model", model, "--column", ""}, good, 2, "--column is empty"},

@@ -21,10 +21,12 @@ const usage = `usage: srar-logprob --model DIR [flags] < rollouts > rollouts
 Adds the log-probabilities of the response tokens under a model.
 
 model
-  --model DIR               checkpoint in the Hugging Face layout
+  --model DIR|FILE.gguf     checkpoint in the Hugging Face layout, or GGUF file
+  --adapter DIR             adapter of it, in the layout of PEFT
   --column NAME             column that is added or replaced (logprobs)
   --temperature T           divides the logits (the row's temperature)
-  --compute f32             arithmetic of the engine (f32)
+  --compute KIND            products of matrices in f32 or bf16; auto: as the weights
+                            are stored (auto)
   --threads N               threads (all processors)
 ` + tool.StreamUsage + `
 examples
