@@ -39,17 +39,26 @@ func (m *Model) carveGrads(buf op.Buf, n int) grads {
 
 // blockGrad turns g.x, the gradient by what [Model.block] gave for layer i,
 // into the gradient by its input, and adds the gradients by the layer's
-// parameters to sum, which is laid out as the parameters are.
-func (m *Model) blockGrad(i int, a *acts, g *grads, b *batch, sum op.Buf) {
+// parameters to sum, which is laid out as the parameters are; those of frozen
+// matrices are left out (nil: none is frozen).
+func (m *Model) blockGrad(i int, a *acts, g *grads, b *batch, sum op.Buf, frozen []bool) {
 	be, c, l, n := m.be, &m.cfg, &m.layers[i], len(b.ids)
 	dw := func(w int, dy, x op.Buf) {
+		if frozen != nil && frozen[w] {
+			return
+		}
 		out, in := m.packed[w].Dims()
-		be.MatMulGradW(m.place(sum, w), dy, x, n, out, in)
+		be.MatMulGradW(m.place(sum, w), dy, x, b.seq, out, in)
 	}
 	// out = mid + down · silu(gate)·up
 	be.MatMulGradX(g.act, g.x, m.packed[l.down], n, false)
 	dw(l.down, g.x, a.act)
 	be.SwiGLUGrad(g.gate, g.up, g.act, a.gate, a.up)
+	if c.MLPBias {
+		be.BiasGrad(m.place(sum, l.downBias), g.x, n, c.Hidden)
+		be.BiasGrad(m.place(sum, l.gateBias), g.gate, n, c.Intermediate)
+		be.BiasGrad(m.place(sum, l.upBias), g.up, n, c.Intermediate)
+	}
 	be.MatMulGradX(g.h, g.gate, m.packed[l.gate], n, false)
 	be.MatMulGradX(g.h, g.up, m.packed[l.up], n, true)
 	dw(l.gate, g.gate, a.h2)
@@ -58,6 +67,9 @@ func (m *Model) blockGrad(i int, a *acts, g *grads, b *batch, sum op.Buf) {
 	// mid = x + o · attention
 	be.MatMulGradX(g.att, g.x, m.packed[l.o], n, false)
 	dw(l.o, g.x, a.att)
+	if c.OBias {
+		be.BiasGrad(m.place(sum, l.oBias), g.x, n, c.Hidden)
+	}
 	be.AttentionGrad(g.qr, g.kr, g.v, g.att, a.qr, a.kr, a.v, a.att, b.seq, c.Heads, c.KVHeads, c.HeadDim)
 	be.Rotate(g.qr, b.pos, c.Heads, c.HeadDim, m.rope, true)
 	be.Rotate(g.kr, b.pos, c.KVHeads, c.HeadDim, m.rope, true)

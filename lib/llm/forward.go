@@ -131,14 +131,24 @@ func (m *Model) block(i int, a *acts, out op.Buf, b *batch, keep bool) {
 		be.Copy(a.mid, a.x)
 	}
 	be.MatMul(a.mid, a.att, m.packed[l.o], n, true)
+	if c.OBias {
+		be.Bias(a.mid, m.vec(l.oBias), n, c.Hidden)
+	}
 	be.RMSNorm(a.h2, a.mid, m.vec(l.mlpNorm), n, c.Hidden, m.eps)
 	be.MatMul(a.gate, a.h2, m.packed[l.gate], n, false)
 	be.MatMul(a.up, a.h2, m.packed[l.up], n, false)
+	if c.MLPBias {
+		be.Bias(a.gate, m.vec(l.gateBias), n, c.Intermediate)
+		be.Bias(a.up, m.vec(l.upBias), n, c.Intermediate)
+	}
 	be.SwiGLU(a.act, a.gate, a.up)
 	if keep {
 		be.Copy(out, a.mid)
 	}
 	be.MatMul(out, a.act, m.packed[l.down], n, true)
+	if c.MLPBias {
+		be.Bias(out, m.vec(l.downBias), n, c.Hidden)
+	}
 }
 
 // workspace is the memory of forward passes whose activations are not kept,
@@ -179,12 +189,18 @@ func (m *Model) last(x op.Buf, rows []int32) (raw, hidden op.Buf) {
 // eachLogits computes the logits of hidden [R, D] in pieces, so that [R, V]
 // never exists whole, and calls visit with the rows [lo, hi) of each, in order.
 func (m *Model) eachLogits(hidden op.Buf, n int, visit func(logits op.Buf, lo, hi int)) {
-	d, v := m.cfg.Hidden, m.cfg.Vocab
-	m.grow(&m.work.logits, min(roundUp(n), m.logitRows)*v)
 	for lo := 0; lo < n; lo += m.logitRows {
 		hi := min(lo+m.logitRows, n)
-		z := m.work.logits.Slice(0, (hi-lo)*v)
-		m.be.MatMul(z, hidden.Slice(lo*d, hi*d), m.packed[m.head], hi-lo, false)
-		visit(z, lo, hi)
+		visit(m.logits(hidden, lo, hi), lo, hi)
 	}
+}
+
+// logits computes those of the rows [lo, hi) of hidden, logitRows at most. They
+// are valid until the next call.
+func (m *Model) logits(hidden op.Buf, lo, hi int) op.Buf {
+	d, v := m.cfg.Hidden, m.cfg.Vocab
+	m.grow(&m.work.logits, min(roundUp(hi-lo), m.logitRows)*v)
+	z := m.work.logits.Slice(0, (hi-lo)*v)
+	m.be.MatMul(z, hidden.Slice(lo*d, hi*d), m.packed[m.head], hi-lo, false)
+	return z
 }

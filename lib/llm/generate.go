@@ -39,6 +39,10 @@ const readAhead = 16
 // sequences. None of this shows in the results: a sample's bits are a function
 // of the weights, s, seed, Key, Prompt and its index.
 //
+// A response that has not ended when it fills a sliding window stops the call
+// with a [WindowError] that names its prompt: cut short it would be a response
+// that the model does not give. A lower MaxTokens ends it before.
+//
 // next runs on a goroutine of its own, a little ahead, so that a slow source
 // does not hold up what is being sampled. It runs at the same time as emit:
 // what emit needs to know of a request travels in Request.Data, not in memory

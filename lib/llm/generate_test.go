@@ -64,32 +64,34 @@ var full = Sampling{
 // What is sampled depends on the request and the seed alone.
 func TestGenerateIsInvariant(t *testing.T) {
 	list := requests(14)
-	m := newModel(t, newBackend(t, 1), tiny, 5)
-	for name, s := range map[string]Sampling{"plain": plain(40), "full": full, "greedy": {Greedy: true, MaxTokens: 9}} {
-		want := generate(t, m, s, 7, list)
-		change := func(what string, f func(m *Model)) {
-			m := newModel(t, m.be, tiny, 5)
-			f(m)
-			for i, samples := range generate(t, m, s, 7, list) {
-				equalSamples(t, want[i], samples, name, what, i)
+	for _, numerics := range both {
+		m := newModel(t, backendOf(t, 1, numerics), tiny, 5)
+		for name, s := range map[string]Sampling{"plain": plain(40), "full": full, "greedy": {Greedy: true, MaxTokens: 9}} {
+			want := generate(t, m, s, 7, list)
+			change := func(what string, f func(m *Model)) {
+				m := newModel(t, m.be, tiny, 5)
+				f(m)
+				for i, samples := range generate(t, m, s, 7, list) {
+					equalSamples(t, want[i], samples, numerics, name, what, i)
+				}
 			}
-		}
-		change("again", func(*Model) {})
-		change("one row", func(m *Model) { m.MaxRows = 1 })
-		change("three rows", func(m *Model) { m.MaxRows = 3 })
-		change("little memory", func(m *Model) { m.CacheBytes = 1 })
-		change("logits by twos", func(m *Model) { m.logitRows = 2 })
-		change("three threads", func(m *Model) { m.be = newBackend(t, 3); *m = *newModel(t, m.be, tiny, 5) })
-		for i := range list {
-			alone := generate(t, m, s, 7, list[i:i+1])
-			equalSamples(t, want[i], alone[0], name, "alone", i)
-			fewer := *list[i]
-			fewer.N = 1
-			alone = generate(t, m, s, 7, []*Request{&fewer})
-			equalSamples(t, want[i][:1], alone[0], name, "only the first", i)
-		}
-		if !s.Greedy {
-			require.NotEqual(t, want, generate(t, m, s, 8, list), "another seed")
+			change("again", func(*Model) {})
+			change("one row", func(m *Model) { m.MaxRows = 1 })
+			change("three rows", func(m *Model) { m.MaxRows = 3 })
+			change("little memory", func(m *Model) { m.CacheBytes = cacheOf(m, 100) })
+			change("logits by twos", func(m *Model) { m.logitRows = 2 })
+			change("three threads", func(m *Model) { *m = *newModel(t, backendOf(t, 3, numerics), tiny, 5) })
+			for i := range list {
+				alone := generate(t, m, s, 7, list[i:i+1])
+				equalSamples(t, want[i], alone[0], numerics, name, "alone", i)
+				fewer := *list[i]
+				fewer.N = 1
+				alone = generate(t, m, s, 7, []*Request{&fewer})
+				equalSamples(t, want[i][:1], alone[0], numerics, name, "only the first", i)
+			}
+			if !s.Greedy {
+				require.NotEqual(t, want, generate(t, m, s, 8, list), "another seed")
+			}
 		}
 	}
 }
@@ -97,60 +99,115 @@ func TestGenerateIsInvariant(t *testing.T) {
 // Log-probabilities are those that Score and the first step of a Trainer
 // compute, bit for bit.
 func TestGenerateScoresAsTrainingDoes(t *testing.T) {
-	m := newModel(t, newBackend(t, 2), untied(tiny), 5)
-	var rows []Row
-	long := &Request{Key: "long", N: 2}
-	for i := range stepTokens + 300 {
-		long.Prompt = append(long.Prompt, int32(i*i%23))
-	}
-	list := append(requests(9), long)
-	for i, samples := range generate(t, m, full, 1, list) {
-		for _, s := range samples {
-			require.Equal(t, len(s.Tokens), len(s.Logprobs))
-			rows = append(rows, Row{
-				Prompt: list[i].Prompt, Tokens: s.Tokens, Temperature: float32(full.Temperature), Old: s.Logprobs,
-				Advantages: make([]float32, len(s.Tokens)),
-			})
+	for _, numerics := range both {
+		m := newModel(t, backendOf(t, 2, numerics), untied(tiny), 5)
+		var rows []Row
+		long := &Request{Key: "long", N: 2}
+		for i := range stepTokens + 300 {
+			long.Prompt = append(long.Prompt, int32(i*i%23))
 		}
+		list := append(requests(9), long)
+		for i, samples := range generate(t, m, full, 1, list) {
+			for _, s := range samples {
+				require.Equal(t, len(s.Tokens), len(s.Logprobs))
+				rows = append(rows, Row{
+					Prompt: list[i].Prompt, Tokens: s.Tokens, Temperature: float32(full.Temperature), Old: s.Logprobs,
+					Advantages: make([]float32, len(s.Tokens)),
+				})
+			}
+		}
+		logp, _, err := m.Score(rows)
+		require.NoError(t, err)
+		for i := range rows {
+			equalBits(t, rows[i].Old, logp[i], numerics, i)
+		}
+		tr, err := NewTrainer(m, pg(), adam)
+		require.NoError(t, err)
+		require.NoError(t, tr.Accumulate(rows))
+		x, err := tr.Step(0)
+		require.NoError(t, err)
+		require.Equal(t, 1.0, x.RatioMax)
+		require.Zero(t, x.Logprobs.Max)
 	}
-	logp, _, err := m.Score(rows)
-	require.NoError(t, err)
-	for i := range rows {
-		equalBits(t, rows[i].Old, logp[i], i)
-	}
-	tr, err := NewTrainer(m, pg(), adam)
-	require.NoError(t, err)
-	require.NoError(t, tr.Accumulate(rows))
-	x, err := tr.Step(0)
-	require.NoError(t, err)
-	require.Equal(t, 1.0, x.RatioMax)
-	require.Zero(t, x.LogprobDiffMax)
 }
 
 // watched counts what Generate asks of its backend.
 type watched struct {
 	op.Backend
-	bytes, peak, fed int
-}
-
-func (w *watched) count(n int) {
-	w.bytes += n
-	w.peak = max(w.peak, w.bytes)
+	peak int64 // of the memory of caches
+	held int64 // peak of all memory
+	fed  int   // tokens
 }
 
 func (w *watched) NewCache(layers, g, c, n int) op.Cache {
-	w.count(8 * layers * g * c * n)
-	return w.Backend.NewCache(layers, g, c, n)
+	k := w.Backend.NewCache(layers, g, c, n)
+	w.peak = max(w.peak, w.CachesHeld())
+	return k
 }
 
-func (w *watched) FreeCache(k op.Cache) {
-	w.count(-8 * tiny.Layers * tiny.KVHeads * tiny.HeadDim * k.Cap())
-	w.Backend.FreeCache(k)
+func (w *watched) ShareCache(src op.Cache, n int) op.Cache {
+	k := w.Backend.ShareCache(src, n)
+	w.peak = max(w.peak, w.CachesHeld())
+	return k
 }
 
 func (w *watched) Embed(y, table op.Buf, ids []int32, d int) {
 	w.fed += len(ids)
+	w.held = max(w.held, w.Held())
 	w.Backend.Embed(y, table, ids, d)
+}
+
+// cacheOf returns the memory of the keys and values of n positions.
+func cacheOf(m *Model, n int) int64 {
+	return m.be.CacheBytes(m.cfg.Layers, m.cfg.KVHeads, m.cfg.HeadDim, capacity(n))
+}
+
+// A sequence that cannot fit is an error with its name and the numbers; memory
+// that suffices for it is enough.
+func TestGenerateNeedsMemory(t *testing.T) {
+	endless := tiny
+	endless.EOS = nil
+	m := newModel(t, newBackend(t, 1), endless, 5)
+	run := func() error {
+		list := []*Request{{Key: "p", Prompt: make([]int32, 40), N: 2}}
+		return m.Generate(t.Context(), plain(100), 1, func() (*Request, error) {
+			if len(list) == 0 {
+				return nil, io.EOF
+			}
+			r := list[0]
+			list = nil
+			return r, nil
+		}, func(*Request, []Sample) error { return nil })
+	}
+	m.CacheBytes = cacheOf(m, 139)
+	require.NoError(t, run())
+	require.Zero(t, m.be.CachesHeld())
+	var e *MemoryError
+	m.CacheBytes = cacheOf(m, 64)
+	err := run()
+	require.ErrorAs(t, err, &e)
+	require.ErrorContains(t, err, `prompt "p", rollout 0`)
+	require.Greater(t, e.Positions, 64)
+	m.CacheBytes = cacheOf(m, 32)
+	require.ErrorAs(t, run(), &e)
+	require.Equal(t, 40, e.Positions)
+	require.Zero(t, m.be.CachesHeld())
+}
+
+// Bound leaves what Generate takes within the bound.
+func TestBound(t *testing.T) {
+	be := &watched{Backend: newBackend(t, 1)}
+	m := newModel(t, be, tiny, 5)
+	weights := be.Held()
+	require.ErrorContains(t, m.Bound(weights), "weights and activations take")
+	most := weights + m.stepBytes(64) + m.stepBytes(64)/8
+	require.NoError(t, m.Bound(most))
+	require.Less(t, m.MaxRows, 256)
+	generate(t, m, full, 7, requests(20))
+	require.LessOrEqual(t, be.held, most)
+	m.MaxRows = 256
+	require.NoError(t, m.Bound(1<<30))
+	require.Equal(t, 256, m.MaxRows)
 }
 
 // Sequences whose caches do not fit are computed again, with the same result.
@@ -166,23 +223,24 @@ func TestGenerateParksSequences(t *testing.T) {
 	list := append([]*Request{long}, requests(10)...)
 	want := generate(t, m, full, 7, list)
 	needed, largest := be.fed, be.peak
-	require.Zero(t, be.bytes)
-	one := 8 * tiny.Layers * tiny.KVHeads * tiny.HeadDim * capacity(len(long.Prompt)+full.MaxTokens)
+	require.Zero(t, be.CachesHeld())
+	one := be.CacheBytes(tiny.Layers, tiny.KVHeads, tiny.HeadDim, capacity(len(long.Prompt)+full.MaxTokens))
 	again := 0
-	for _, budget := range []int{largest * 2 / 3, largest / 2, largest / 3, largest / 9} {
-		m.CacheBytes = int64(budget)
+	for _, budget := range []int64{largest * 2 / 3, largest / 2, largest / 3, largest / 9} {
+		budget = max(budget, one)
+		m.CacheBytes = budget
 		be.fed, be.peak = 0, 0
 		for i, samples := range generate(t, m, full, 7, list) {
 			equalSamples(t, want[i], samples, budget, i)
 		}
-		require.Zero(t, be.bytes)
+		require.Zero(t, be.CachesHeld())
 		require.LessOrEqual(t, be.peak, budget+2*one) // one that enters, one that grows
 		again = max(again, be.fed-needed)
 	}
 	require.Greater(t, again, stepTokens, "no long sequence was computed again")
 	err := m.Generate(t.Context(), full, 1, func() (*Request, error) { return list[4], nil }, func(*Request, []Sample) error { return io.ErrShortWrite })
 	require.ErrorIs(t, err, io.ErrShortWrite)
-	require.Zero(t, be.bytes, "caches are given back after an error")
+	require.Zero(t, be.CachesHeld(), "caches are given back after an error")
 }
 
 func TestGenerateFinishes(t *testing.T) {

@@ -202,7 +202,7 @@ func TestGoldenResume(t *testing.T) {
 
 		next := filepath.Join(t.TempDir(), "next")
 		require.NoError(t, ckpt.Write(next, ckpt.Update{
-			Parent: parent, Meta: ckpt.Meta{Step: tr.Steps()}, Weights: tr.Weights(), M: tr.M(), V: tr.V(),
+			Parent: parent, Meta: ckpt.Meta{Step: tr.Steps()}, Weights: tr.Weight, Optimizer: tr.State(),
 		}))
 		require.NoError(t, parent.Close())
 		c, err := ckpt.Open(next)

@@ -3,18 +3,33 @@ package llm
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
-// Loss says what an update minimises: agg(l) - Entropy·agg(H) + KL·agg(KL),
+// Loss says what an update minimises: agg(w·l) - Entropy·agg(H) + KL·agg(KL),
 // with one aggregation for the three. The terms belong to response tokens only.
 //
-// With ρ = exp(clamp(logp - old, ±20)) and A the token's advantage:
+// With ρ = exp(clamp(logp - old, ±20)) and A the token's advantage, l is
 //
-//	pg   l = max(-Aρ, -A·clip(ρ, 1-ClipLow, 1+ClipHigh)), and for A < 0
-//	     min(l, -A·DualClip): PPO's clipped objective (Schulman et al. 2017,
-//	     arXiv 1707.06347) with a range of two sides (Yu et al. 2025,
-//	     arXiv 2503.14476) and the dual clip (Ye et al. 2020, arXiv 1912.09729)
-//	nll  l = -logp; advantages are not used
+//	pg     max(-Aρ, -A·clip(ρ, 1-ClipLow, 1+ClipHigh)), and for A < 0
+//	       min(l, -A·DualClip): PPO's clipped objective (Schulman et al. 2017,
+//	       arXiv 1707.06347) with a range of two sides (Yu et al. 2025,
+//	       arXiv 2503.14476) and the dual clip (Ye et al. 2020, arXiv 1912.09729)
+//	gspo   the same without dual clip, ρ being the sequence's
+//	       exp(clamp(mean over its tokens of logp - old, ±20)), whose derivative by
+//	       the token's own logp is taken as ρ: GSPO-token (Zheng et al. 2025,
+//	       arXiv 2507.18071, equations 7 and 13)
+//	cispo  -clip(ρ, 1-ClipLow, 1+ClipHigh)·A·logp, the clipped ratio a constant
+//	       (MiniMax 2025, arXiv 2506.13585, equations 4 and 5): every token teaches
+//	nll    -logp; advantages are not used
+//
+// The weight w is 1, or with Importance the ratio between the policy of before
+// the first step and the one that sampled, where these differ (another engine):
+// truncated importance sampling (Yao et al. 2025, Your Efficient RL Framework
+// Secretly Brings You Off-Policy RL Training), a constant for each
+//
+//	token     min(exp(clamp(old - sampled, ±20)), Cap)
+//	sequence  the same of the sum over the row's tokens
 //
 // With δ = logp - ref the divergence from a reference policy is estimated as
 //
@@ -32,14 +47,24 @@ import (
 //	seq-mean-token-sum      Σ l / B
 //	seq-mean-token-sum-norm Σ l / (B·L)
 type Loss struct {
-	Kind              string // pg or nll
+	Kind              string // one of [LossKinds]
 	ClipLow, ClipHigh float64
 	DualClip          float64 // 0: none
-	Aggregate         string
+	Importance        string  // one of [Importances]; "" is none
+	Cap               float64 // of the importance; read only with it
+	Aggregate         string  // one of [Aggregates]
 	KL                float64 // coefficient; 0: no reference needed
-	KLKind            string  // k1, abs, k2 or k3; read only with KL
+	KLKind            string  // one of [KLKinds]; read only with KL
 	Entropy           float64 // coefficient of the bonus
 }
+
+// What the words of a [Loss] may be.
+var (
+	LossKinds   = []string{"pg", "gspo", "cispo", "nll"}
+	Aggregates  = []string{"token-mean", "seq-mean-token-mean", "seq-mean-token-sum", "seq-mean-token-sum-norm"}
+	KLKinds     = []string{"k1", "abs", "k2", "k3"}
+	Importances = []string{"none", "token", "sequence"}
+)
 
 const (
 	maxLogRatio = 20 // bound of a log-ratio before exp
@@ -51,18 +76,19 @@ func (l *Loss) check() error {
 	for _, s := range []struct {
 		what, value string
 		known       []string
+		unread      bool
 	}{
-		{"loss", l.Kind, []string{"pg", "nll"}},
-		{"aggregation", l.Aggregate, []string{"token-mean", "seq-mean-token-mean", "seq-mean-token-sum", "seq-mean-token-sum-norm"}},
-		{"kl kind", l.KLKind, []string{"k1", "abs", "k2", "k3"}},
+		{"loss", l.Kind, LossKinds, false},
+		{"aggregation", l.Aggregate, Aggregates, false},
+		{"kl kind", l.KLKind, KLKinds, l.KL == 0},
+		{"importance", l.Importance, Importances, l.Importance == ""},
 	} {
-		ok := s.what == "kl kind" && l.KL == 0
-		for _, k := range s.known {
-			ok = ok || k == s.value
-		}
-		if !ok {
+		if !s.unread && !slices.Contains(s.known, s.value) {
 			return fmt.Errorf("unknown %s %q", s.what, s.value)
 		}
+	}
+	if l.Kind == "nll" && l.corrects() {
+		return fmt.Errorf("importance %q has no meaning for loss nll", l.Importance)
 	}
 	for _, s := range []struct {
 		what  string
@@ -72,6 +98,7 @@ func (l *Loss) check() error {
 		{"clip low", l.ClipLow, l.ClipLow >= 0 && l.ClipLow <= 1},
 		{"clip high", l.ClipHigh, l.ClipHigh >= 0},
 		{"dual clip", l.DualClip, l.DualClip == 0 || l.DualClip > 1},
+		{"importance cap", l.Cap, !l.corrects() || l.Cap > 0},
 		{"kl coefficient", l.KL, l.KL >= 0},
 		{"entropy coefficient", l.Entropy, true},
 	} {
@@ -82,37 +109,69 @@ func (l *Loss) check() error {
 	return nil
 }
 
-// term is what one token adds to the loss, before aggregation.
-type term struct {
-	loss, dloss float64 // l and its derivative by logp
-	kl, dkl     float64 // likewise of the divergence; 0 without KL
-	ratio       float64 // ρ; 0 for nll
-	clipped     bool    // -A·clip(ρ) > -Aρ
+// corrects reports whether the terms have a weight.
+func (l *Loss) corrects() bool { return l.Importance == "token" || l.Importance == "sequence" }
+
+// bySequence reports whether a token's terms need the log-probabilities of the
+// whole row.
+func (l *Loss) bySequence() bool { return l.Kind == "gspo" || l.Importance == "sequence" }
+
+// given is what the terms of one token come from.
+type given struct {
+	logp, ref, adv float64
+	// drift is logp - old, or its mean over the row for gspo.
+	drift float64
+	// weight is that of importance sampling, 1 without.
+	weight float64
 }
 
-// token computes the terms of one token from its log-probabilities under the
-// policy, the old policy and the reference, and its advantage.
-func (l *Loss) token(logp, old, ref, adv float64) (t term) {
+// term is what one token adds to the loss, before aggregation.
+type term struct {
+	loss, dloss float64 // w·l and its derivative by logp
+	kl, dkl     float64 // likewise of the divergence; 0 without KL
+	ratio       float64 // ρ; 0 for nll
+	clipped     bool    // -A·clip(ρ) > -Aρ; for cispo clip(ρ) ≠ ρ
+	cut         bool    // by the dual clip
+}
+
+// token computes the terms of one token.
+func (l *Loss) token(g given) (t term) {
 	if l.Kind == "nll" {
-		t.loss, t.dloss = -logp, -1
+		t.loss, t.dloss = -g.logp, -1
 	} else {
-		d := min(max(logp-old, -maxLogRatio), maxLogRatio)
-		t.ratio = math.Exp(d)
-		free := -adv * t.ratio
-		bound := -adv * min(max(t.ratio, 1-l.ClipLow), 1+l.ClipHigh)
-		t.loss, t.clipped = max(free, bound), bound > free
-		cut := false
-		if c := -adv * l.DualClip; adv < 0 && l.DualClip > 0 && c < t.loss {
-			t.loss, cut = c, true
-		}
-		if !t.clipped && !cut && d == logp-old {
-			t.dloss = free
-		}
+		l.ratio(g, &t)
+		t.loss, t.dloss = t.loss*g.weight, t.dloss*g.weight
 	}
 	if l.KL != 0 {
-		t.kl, t.dkl = divergence(l.KLKind, logp-ref)
+		t.kl, t.dkl = divergence(l.KLKind, g.logp-g.ref)
 	}
 	return t
+}
+
+// ratio computes the terms of the losses that have one.
+func (l *Loss) ratio(g given, t *term) {
+	d := min(max(g.drift, -maxLogRatio), maxLogRatio)
+	t.ratio = math.Exp(d)
+	kept := min(max(t.ratio, 1-l.ClipLow), 1+l.ClipHigh)
+	if l.Kind == "cispo" {
+		t.clipped = kept != t.ratio
+		t.loss, t.dloss = -kept*g.adv*g.logp, -kept*g.adv
+		return
+	}
+	free, bound := -g.adv*t.ratio, -g.adv*kept
+	t.loss, t.clipped = max(free, bound), bound > free
+	if c := -g.adv * l.DualClip; g.adv < 0 && l.DualClip > 0 && c < t.loss {
+		t.loss, t.cut = c, true
+	}
+	if !t.clipped && !t.cut && d == g.drift {
+		t.dloss = free
+	}
+}
+
+// importance returns the weight of importance sampling for the distance between
+// the log-probabilities before the first step and those of the sampler.
+func (l *Loss) importance(distance float64) float64 {
+	return min(math.Exp(min(max(distance, -maxLogRatio), maxLogRatio)), l.Cap)
 }
 
 // divergence returns an estimate of the KL divergence from δ = logp - ref, and
@@ -164,38 +223,4 @@ func (l *Loss) scale(tokens, rows, longest int64) float64 {
 	default:
 		return 1 / float64(rows)
 	}
-}
-
-// totals are the sums over the rows of a mini-batch. They are taken in stream
-// order, so that the cut into micro-batches does not show.
-type totals struct {
-	rows, tokens, longest int64
-	loss, entropy, kl     float64 // weighted, for the loss
-	entropyTokens         float64 // one each, for the metrics
-	klTokens              float64
-	ratioMax              float64
-	clipped               int64
-	diffTokens            int64 // tokens with a log-probability to compare with
-	diffSum, diffMax      float64
-}
-
-// add takes in one token's terms with its entropy and weight.
-func (s *totals) add(t term, entropy, w float64) {
-	s.loss += w * t.loss
-	s.entropy += w * entropy
-	s.kl += w * t.kl
-	s.entropyTokens += entropy
-	s.klTokens += t.kl
-	s.ratioMax = max(s.ratioMax, t.ratio)
-	if t.clipped {
-		s.clipped++
-	}
-}
-
-// compare takes in the distance between a log-probability and the recorded one.
-func (s *totals) compare(logp, recorded float64) {
-	d := math.Abs(logp - recorded)
-	s.diffTokens++
-	s.diffSum += d
-	s.diffMax = max(s.diffMax, d)
 }

@@ -1,9 +1,14 @@
 // Package llm computes with transformers of the Qwen3 (Yang et al. 2025, arXiv
-// 2505.09388), Qwen2 (Yang et al. 2024, arXiv 2407.10671) and Llama 3
-// (Grattafiori et al. 2024, arXiv 2407.21783) architectures: it samples responses ([Model.Generate]),
-// computes the log-probabilities of given ones ([Model.Score]) and trains on
-// them ([Trainer]). It takes token ids and gives numbers; text, files of rows
-// and the machine's instructions are the business of others.
+// 2505.09388), Qwen2 (Yang et al. 2024, arXiv 2407.10671), Llama 3 (Grattafiori
+// et al. 2024, arXiv 2407.21783) and Mistral (Jiang et al. 2023, arXiv
+// 2310.06825) architectures: it samples responses ([Model.Generate]), computes
+// the log-probabilities of given ones ([Model.Score]) and trains on them
+// ([Trainer]). It takes token ids and gives numbers; text, files of rows and the
+// machine's instructions are the business of others.
+//
+// Attention sees all positions. A model with a sliding window is computed
+// exactly up to the window, where that makes no difference; a row or a response
+// that goes on beyond it is an error ([WindowError]), never a cut.
 //
 // All arithmetic on tensors is done by the operators of an [op.Backend] in
 // float32, whose results depend on neither batch nor threads. So
@@ -18,7 +23,6 @@ package llm
 
 import (
 	"fmt"
-	"math"
 	"runtime"
 	"strings"
 
@@ -39,8 +43,8 @@ type Model struct {
 	MicroTokens int
 	// MaxRows bounds the sequences that Generate samples at once.
 	MaxRows int
-	// CacheBytes bounds the keys and values of those sequences, give or take one;
-	// one always runs, whatever it takes.
+	// CacheBytes bounds the keys and values of those sequences, give or take one
+	// that enters and one that grows. A sequence that does not fit alone is an error.
 	CacheBytes int64
 	// Threads is the number of goroutines that draw tokens from logits; those of
 	// the backend are its own.
@@ -78,8 +82,9 @@ const align = 16
 // layer holds the parameters of a layer, by index.
 type layer struct {
 	attnNorm, q, k, v, qNorm, kNorm, o int
-	qBias, kBias, vBias                int
+	qBias, kBias, vBias, oBias         int
 	mlpNorm, gate, up, down            int
+	gateBias, upBias, downBias         int
 }
 
 // Load reads the weights of a checkpoint, converted to float32, to the
@@ -106,7 +111,7 @@ func Load(be op.Backend, c *ckpt.Checkpoint) (*Model, error) {
 // build lays out a model whose weights are still zero and not packed. The sizes
 // fit each other: [ckpt.Open] has seen to that.
 func build(be op.Backend, c ckpt.Config) *Model {
-	m := &Model{be: be, cfg: c, eps: float32(c.RMSNormEps), rope: &op.Rope{Inv: frequencies(c)}}
+	m := &Model{be: be, cfg: c, eps: float32(c.RMSNormEps), rope: rotary(c)}
 	size, index := 0, map[string]int{}
 	for i, t := range c.Parameters() {
 		p := param{name: t.Name, at: size, n: t.Shape[0], precision: ckpt.F32}
@@ -127,8 +132,9 @@ func build(be op.Backend, c ckpt.Config) *Model {
 			attnNorm: at("input_layernorm"), mlpNorm: at("post_attention_layernorm"),
 			q: at("self_attn.q_proj"), k: at("self_attn.k_proj"), v: at("self_attn.v_proj"), o: at("self_attn.o_proj"),
 			qNorm: at("self_attn.q_norm"), kNorm: at("self_attn.k_norm"),
-			qBias: at("self_attn.q_proj.bias"), kBias: at("self_attn.k_proj.bias"), vBias: at("self_attn.v_proj.bias"),
+			qBias: at("self_attn.q_proj.bias"), kBias: at("self_attn.k_proj.bias"), vBias: at("self_attn.v_proj.bias"), oBias: at("self_attn.o_proj.bias"),
 			gate: at("mlp.gate_proj"), up: at("mlp.up_proj"), down: at("mlp.down_proj"),
+			gateBias: at("mlp.gate_proj.bias"), upBias: at("mlp.up_proj.bias"), downBias: at("mlp.down_proj.bias"),
 		})
 	}
 	m.mem = be.New(size)
@@ -137,36 +143,12 @@ func build(be op.Backend, c ckpt.Config) *Model {
 	return m
 }
 
-// frequencies returns the C/2 inverse frequencies of the rotary embedding:
-// θ^(-2i/C), those of long waves scaled where the configuration says so.
-func frequencies(c ckpt.Config) []float64 {
-	f := make([]float64, c.HeadDim/2)
-	for i := range f {
-		f[i] = stretch(math.Pow(c.RopeTheta, -2*float64(i)/float64(c.HeadDim)), c.RopeScaling)
-	}
-	return f
-}
-
-// stretch scales an inverse frequency as Llama 3.1 does (the formula is that of
-// transformers' rope_type "llama3"). A wave that turns fewer than LowFreq times
-// within the original positions gets Factor times as long, one that turns more
-// than HighFreq times stays, and those between go over linearly in the number
-// of turns.
-func stretch(f float64, s ckpt.RopeScaling) float64 {
-	if s.Factor == 0 {
-		return f
-	}
-	turns := float64(s.OriginalPositions) * f / (2 * math.Pi)
-	keep := min(max((turns-s.LowFreq)/(s.HighFreq-s.LowFreq), 0), 1)
-	return (1-keep)*f/s.Factor + keep*f
-}
-
 // defaults sets the bounds.
 func (m *Model) defaults() {
 	const activations, logits = 2 << 30, 128 << 20 // bytes
 	trained := (m.actWidth(true)*len(m.layers) + m.gradWidth()) * 4
 	m.MicroTokens = min(max(activations/trained, 256), 1024) // more leaves the cache and is slower
-	m.logitRows = min(max(logits/(4*m.cfg.Vocab), 16), 1024)
+	m.logitRows = min(max(logits/(4*m.cfg.Vocab)/32*32, 32), 1024)
 	m.MaxRows = 256
 	m.CacheBytes = 4 << 30
 	m.Threads = runtime.GOMAXPROCS(0)

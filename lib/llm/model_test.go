@@ -27,17 +27,34 @@ var tiny = ckpt.Config{
 // mixes the one between.
 func scaled(c ckpt.Config) ckpt.Config {
 	c.RopeTheta = 100
-	c.RopeScaling = ckpt.RopeScaling{Factor: 8, LowFreq: 1, HighFreq: 4, OriginalPositions: 60}
+	c.RopeScaling = ckpt.RopeScaling{Kind: "llama3", Factor: 8, LowFreq: 1, HighFreq: 4, OriginalPositions: 60}
+	return c
+}
+
+// yarned does likewise, and makes attention sharper.
+func yarned(c ckpt.Config) ckpt.Config {
+	c.RopeTheta = 100
+	c.RopeScaling = ckpt.RopeScaling{Kind: "yarn", Factor: 8, BetaSlow: 1, BetaFast: 8, OriginalPositions: 60, AttentionFactor: 1.2}
+	return c
+}
+
+func truncated(c ckpt.Config) ckpt.Config { c.RopeScaling.Truncate = true; return c }
+
+func stretched(c ckpt.Config) ckpt.Config {
+	c.RopeScaling = ckpt.RopeScaling{Kind: "linear", Factor: 2.5}
 	return c
 }
 
 // biased has what Qwen2 has: biases on q, k and v, and no norms there.
 func biased(c ckpt.Config) ckpt.Config { c.QKVBias, c.QKNorm = true, false; return c }
 
+// allBiased has all biases that any family has.
+func allBiased(c ckpt.Config) ckpt.Config { c.QKVBias, c.OBias, c.MLPBias = true, true, true; return c }
+
 func untied(c ckpt.Config) ckpt.Config { c.Tied = false; return c }
 
 func newBackend(t testing.TB, threads int) op.Backend {
-	be, err := op.NewCPU(threads)
+	be, err := op.NewCPU(threads, op.F32)
 	require.NoError(t, err)
 	t.Cleanup(be.Close)
 	return be
@@ -65,8 +82,12 @@ func newModel(t testing.TB, be op.Backend, c ckpt.Config, seed uint64) *Model {
 
 // weights returns a model's weights by name.
 func weights(m *Model) map[string][]float32 {
-	t := Trainer{m: m}
-	return t.read(m.mem)
+	all := map[string][]float32{}
+	for i, p := range m.params {
+		all[p.name] = make([]float32, p.n)
+		m.be.Read(all[p.name], m.vec(i))
+	}
+	return all
 }
 
 // poison makes the embedding of a token infinite; m is untied.
@@ -98,7 +119,7 @@ func randomRows(c ckpt.Config, n int, seed uint64) []Row {
 		k := []int{7, 0, 1, 12, 4}[i%5]
 		rows[i] = Row{
 			Prompt: ids(1 + r.IntN(6)), Tokens: ids(k), Temperature: []float32{1, 0.7}[i%2],
-			Old: numbers(k, -3, 0.8), Ref: numbers(k, -3, 0.8), Advantages: numbers(k, 0, 1),
+			Old: numbers(k, -3, 0.8), Ref: numbers(k, -3, 0.8), Advantages: numbers(k, 0, 1), Sampled: numbers(k, -3, 0.8),
 		}
 	}
 	return rows

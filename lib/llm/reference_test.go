@@ -12,6 +12,9 @@ import (
 type reference struct {
 	c ckpt.Config
 	w map[string][]float64
+	// frozen holds the log-probabilities that the constants of a loss come from;
+	// nil: those of now.
+	frozen [][]float64
 }
 
 func newReference(c ckpt.Config, weights map[string][]float32) *reference {
@@ -50,26 +53,55 @@ func times(w, x []float64) []float64 {
 }
 
 func addTo(x, y []float64) {
-	for i := range x {
-		x[i] += y[i]
+	for i, v := range y {
+		x[i] += v
 	}
 }
 
-// frequency of pair i of a head, scaled by wavelength as transformers has it.
+// linear is a layer's matrix, and its bias where there is one.
+func (r *reference) linear(layer int, name string, x []float64) []float64 {
+	name = fmt.Sprintf("model.layers.%d.%s", layer, name)
+	y := times(r.w[name+".weight"], x)
+	addTo(y, r.w[name+".bias"])
+	return y
+}
+
+// frequency of pair i of a head, as transformers has it.
 func (r *reference) frequency(i, size int) float64 {
 	f, s := math.Pow(r.c.RopeTheta, -float64(2*i)/float64(size)), r.c.RopeScaling
-	if s.Factor == 0 {
-		return f
-	}
 	old, wave := float64(s.OriginalPositions), 2*math.Pi/f
-	switch {
-	case wave < old/s.HighFreq:
-		return f
-	case wave > old/s.LowFreq:
+	switch s.Kind {
+	case "linear":
 		return f / s.Factor
+	case "llama3":
+		switch {
+		case wave < old/s.HighFreq:
+			return f
+		case wave > old/s.LowFreq:
+			return f / s.Factor
+		}
+		smooth := (old/wave - s.LowFreq) / (s.HighFreq - s.LowFreq)
+		return (1-smooth)*f/s.Factor + smooth*f
+	case "yarn":
+		pair := func(turns float64) float64 {
+			return float64(size) * math.Log(old/(turns*2*math.Pi)) / (2 * math.Log(r.c.RopeTheta))
+		}
+		low, high := pair(s.BetaFast), pair(s.BetaSlow)
+		if s.Truncate {
+			low, high = math.Floor(low), math.Ceil(high)
+		}
+		low, high = math.Max(low, 0), math.Min(high, float64(size-1))
+		switch at := float64(i); {
+		case at <= low:
+			return f
+		case at >= high:
+			return f / s.Factor
+		default:
+			ramp := (at - low) / (high - low)
+			return f/s.Factor*ramp + f*(1-ramp)
+		}
 	}
-	smooth := (old/wave - s.LowFreq) / (s.HighFreq - s.LowFreq)
-	return (1-smooth)*f/s.Factor + smooth*f
+	return f
 }
 
 // rotated normalises and rotates one head of q or k.
@@ -82,6 +114,9 @@ func (r *reference) rotated(x []float64, w []float64, pos int) []float64 {
 	for i := range half {
 		angle := float64(pos) * r.frequency(i, len(x))
 		sin, cos := math.Sincos(angle)
+		if r.c.RopeScaling.Kind == "yarn" {
+			sin, cos = sin*r.c.RopeScaling.AttentionFactor, cos*r.c.RopeScaling.AttentionFactor
+		}
 		y[i], y[i+half] = x[i]*cos-x[i+half]*sin, x[i+half]*cos+x[i]*sin
 	}
 	return y
@@ -99,16 +134,8 @@ func (r *reference) logits(ids []int32) [][]float64 {
 		keys, values := make([][]float64, len(ids)), make([][]float64, len(ids)) // [G, C] of each position
 		for i := range ids {
 			h := r.norm(x[i], w("input_layernorm"))
-			q, k := times(w("self_attn.q_proj"), h), times(w("self_attn.k_proj"), h)
-			values[i] = times(w("self_attn.v_proj"), h)
-			if c.QKVBias {
-				bias := func(name string) []float64 {
-					return r.w[fmt.Sprintf("model.layers.%d.self_attn.%s_proj.bias", l, name)]
-				}
-				addTo(q, bias("q"))
-				addTo(k, bias("k"))
-				addTo(values[i], bias("v"))
-			}
+			q, k := r.linear(l, "self_attn.q_proj", h), r.linear(l, "self_attn.k_proj", h)
+			values[i] = r.linear(l, "self_attn.v_proj", h)
 			for g := range c.KVHeads {
 				keys[i] = append(keys[i], r.rotated(k[g*c.HeadDim:][:c.HeadDim], w("self_attn.k_norm"), i)...)
 			}
@@ -132,13 +159,13 @@ func (r *reference) logits(ids []int32) [][]float64 {
 				}
 				att = append(att, o...)
 			}
-			addTo(x[i], times(w("self_attn.o_proj"), att))
+			addTo(x[i], r.linear(l, "self_attn.o_proj", att))
 			h = r.norm(x[i], w("post_attention_layernorm"))
-			gate, up := times(w("mlp.gate_proj"), h), times(w("mlp.up_proj"), h)
+			gate, up := r.linear(l, "mlp.gate_proj", h), r.linear(l, "mlp.up_proj", h)
 			for e, v := range gate {
 				gate[e] = v / (1 + math.Exp(-v)) * up[e]
 			}
-			addTo(x[i], times(w("mlp.down_proj"), gate))
+			addTo(x[i], r.linear(l, "mlp.down_proj", gate))
 		}
 	}
 	head := r.w["model.embed_tokens.weight"]
@@ -171,16 +198,57 @@ func (r *reference) score(row *Row) (logp, entropy []float64) {
 	return logp, entropy
 }
 
-// loss returns the total loss of rows as the formulas of [Loss] have it.
+// loss returns the total loss of rows as the formulas of [Loss] have it, written
+// anew where a loss takes something for a constant.
 func (r *reference) loss(l *Loss, rows []Row) float64 {
 	total, tokens, longest := 0.0, 0, 0
 	for i := range rows {
 		row := &rows[i]
 		logp, entropy := r.score(row)
+		frozen := logp
+		if r.frozen != nil {
+			frozen = r.frozen[i]
+		}
+		old, drift, distance := make([]float64, len(logp)), 0.0, 0.0
+		for k := range logp {
+			old[k] = frozen[k]
+			if row.Old != nil {
+				old[k] = float64(row.Old[k])
+			}
+			drift += (frozen[k] - old[k]) / float64(len(logp))
+			if row.Sampled != nil {
+				distance += old[k] - float64(row.Sampled[k])
+			}
+		}
 		sum := 0.0
 		for k := range logp {
-			x := l.token(logp[k], float64(row.Old[k]), float64(row.Ref[k]), float64(row.Advantages[k]))
-			sum += x.loss - l.Entropy*entropy[k] + l.KL*x.kl
+			a, weight := float64(row.Advantages[k]), 1.0
+			switch l.Importance {
+			case "token":
+				weight = math.Min(math.Exp(old[k]-float64(row.Sampled[k])), l.Cap)
+			case "sequence":
+				weight = math.Min(math.Exp(distance), l.Cap)
+			}
+			clip := func(x float64) float64 { return math.Max(1-l.ClipLow, math.Min(x, 1+l.ClipHigh)) }
+			x := -logp[k]
+			switch l.Kind {
+			case "pg":
+				rho := math.Exp(logp[k] - old[k])
+				x = math.Max(-a*rho, -a*clip(rho))
+				if a < 0 && l.DualClip > 0 {
+					x = math.Min(x, -a*l.DualClip)
+				}
+			case "gspo":
+				rho := math.Exp(drift + logp[k] - frozen[k])
+				x = math.Max(-a*rho, -a*clip(rho))
+			case "cispo":
+				x = -clip(math.Exp(frozen[k]-old[k])) * a * logp[k]
+			}
+			kl := 0.0
+			if l.KL != 0 {
+				kl, _ = divergence(l.KLKind, logp[k]-float64(row.Ref[k]))
+			}
+			sum += weight*x - l.Entropy*entropy[k] + l.KL*kl
 		}
 		if l.Aggregate == "seq-mean-token-mean" {
 			sum /= float64(len(logp)) + 1e-8
@@ -198,10 +266,21 @@ func (r *reference) loss(l *Loss, rows []Row) float64 {
 	return total / float64(len(rows))
 }
 
+// freeze makes the constants of a loss those of the weights of now.
+func (r *reference) freeze(rows []Row) {
+	r.frozen = nil
+	for i := range rows {
+		logp, _ := r.score(&rows[i])
+		r.frozen = append(r.frozen, logp)
+	}
+}
+
 // gradient returns the derivative of the loss by every stride-th weight of each
 // tensor from the first on, from central differences; NaN for the others.
 func (r *reference) gradient(l *Loss, rows []Row, first, stride int) map[string][]float64 {
 	const h = 1e-5
+	r.freeze(rows)
+	defer func() { r.frozen = nil }()
 	all := map[string][]float64{}
 	for name, w := range r.w {
 		g := make([]float64, len(w))

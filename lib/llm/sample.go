@@ -73,6 +73,11 @@ func (s *Sampling) truncates() bool {
 	return s.TopK > 0 || s.TopP < 1 || s.MinP > 0
 }
 
+// plain reports whether nothing but the temperature acts.
+func (s *Sampling) plain() bool {
+	return !s.Greedy && !s.penalises() && !s.truncates()
+}
+
 // temperature returns the temperature of the log-probabilities.
 func (s *Sampling) temperature() float32 {
 	if s.Greedy {

@@ -20,7 +20,7 @@ type group struct {
 	left    int          // sequences that have not ended
 	started int          // sequences that have drawn a token
 	fed     int          // tokens of the prompt in the cache
-	cache   op.Cache     // of the prompt; the last sequence to start takes it over
+	cache   op.Cache     // of the prompt; nil when all sequences have started
 	hidden  op.Buf       // [D] what the output matrix reads after the prompt; until all have started
 	seen    []occurrence // tokens of the prompt, where penalties ask for them
 }
@@ -60,9 +60,8 @@ type generator struct {
 	waiting []*group    // those of them with sequences to start, in order
 	live    []*sequence // with a cache, oldest first
 	parked  []*sequence
-	held    int   // sequences of groups
-	unborn  int   // sequences of waiting that have not started
-	bytes   int64 // of all caches
+	held    int // sequences of groups
+	unborn  int // sequences of waiting that have not started
 
 	b        batch
 	rows     []int32     // batch rows whose logits are asked for: of drawing, then of filled
@@ -73,6 +72,7 @@ type generator struct {
 	tokens   []int32     // drawn
 	logprobs []float32
 	temp     []float32
+	u        []float64 // that select the tokens
 	host     []float32 // [logitRows, V], of drawing from lo
 	lo       int
 	crew     crew
@@ -84,7 +84,7 @@ func (g *generator) room() bool {
 	// without end.
 	window := 4 * g.m.MaxRows
 	return len(g.groups) == 0 ||
-		len(g.parked) == 0 && len(g.live)+g.unborn < g.m.MaxRows && g.held < window && g.bytes < g.m.CacheBytes
+		len(g.parked) == 0 && len(g.live)+g.unborn < g.m.MaxRows && g.held < window && g.m.be.CachesHeld() < g.m.CacheBytes
 }
 
 // enter makes a request a group.
@@ -98,9 +98,15 @@ func (g *generator) enter(r *Request) error {
 	if err := g.m.checkTokens(r.Prompt); err != nil {
 		return err
 	}
+	if err := g.m.checkWindow(len(r.Prompt)); err != nil {
+		return err
+	}
+	if err := g.checkMemory(len(r.Prompt)); err != nil {
+		return err
+	}
 	w := &group{
 		req: r, hash: keyHash(r.Key), samples: make([]Sample, r.N), left: r.N,
-		cache: g.newCache(len(r.Prompt) + 1), hidden: g.m.be.New(g.m.cfg.Hidden),
+		cache: g.m.be.NewCache(g.m.cfg.Layers, g.m.cfg.KVHeads, g.m.cfg.HeadDim, len(r.Prompt)), hidden: g.m.be.New(g.m.cfg.Hidden),
 	}
 	if g.sampling.penalises() {
 		for _, id := range r.Prompt {
@@ -130,7 +136,9 @@ func (g *generator) finished() *group {
 // those that can start.
 func (g *generator) step() error {
 	g.resume()
-	g.fit()
+	if err := g.fit(); err != nil {
+		return err
+	}
 	g.fill()
 	m, d := g.m, g.m.cfg.Hidden
 	old := len(g.drawing)
@@ -159,8 +167,7 @@ func (g *generator) step() error {
 	if err := g.draw(); err != nil {
 		return err
 	}
-	g.settle()
-	return nil
+	return g.settle()
 }
 
 // resume gives parked sequences a cache again while there is room for that and
@@ -168,7 +175,7 @@ func (g *generator) step() error {
 func (g *generator) resume() {
 	for len(g.parked) > 0 {
 		q := g.parked[0]
-		if len(g.live) > 0 && (len(g.live) >= g.m.MaxRows || g.bytes+2*g.cacheBytes(capacity(q.length())) > g.m.CacheBytes) {
+		if len(g.live) > 0 && (len(g.live) >= g.m.MaxRows || g.m.be.CachesHeld()+2*g.cacheBytes(capacity(q.length())) > g.m.CacheBytes) {
 			return
 		}
 		g.parked = slices.Delete(g.parked, 0, 1)
@@ -178,29 +185,32 @@ func (g *generator) resume() {
 }
 
 // fit makes each live sequence's cache large enough for its next token. The
-// oldest always gets what it needs; the youngest are parked for it.
-func (g *generator) fit() {
+// youngest are parked for the older.
+func (g *generator) fit() error {
 	for i := 0; i < len(g.live); i++ {
 		q := g.live[i]
 		n := q.length()
 		if q.cache.Cap() >= n {
 			continue
 		}
-		more := g.cacheBytes(capacity(n)) - g.cacheBytes(q.cache.Cap())
-		for g.bytes+more > g.m.CacheBytes && len(g.live) > max(i, 1) {
+		if err := g.checkMemory(n); err != nil {
+			return fmt.Errorf("generate: prompt %q, rollout %d: %w", q.g.req.Key, q.index, err)
+		}
+		more := g.sharedBytes(q.cache, n)
+		for g.m.be.CachesHeld()+more > g.m.CacheBytes && len(g.live) > max(i, 1) {
 			last := g.live[len(g.live)-1]
 			g.live = g.live[:len(g.live)-1]
-			g.freeCache(last.cache)
+			g.m.be.FreeCache(last.cache)
 			last.cache, last.fed = nil, 0
 			g.parked = append(g.parked, last)
 		}
 		if i < len(g.live) {
-			larger := g.newCache(n)
-			g.m.be.CopyCache(larger, q.cache)
-			g.freeCache(q.cache)
+			larger := g.m.be.ShareCache(q.cache, capacity(n))
+			g.m.be.FreeCache(q.cache)
 			q.cache = larger
 		}
 	}
+	return nil
 }
 
 // fill makes the batch of a step.
@@ -260,25 +270,19 @@ func (g *generator) start() {
 	for len(g.waiting) > 0 && g.waiting[0].ready() {
 		w := g.waiting[0]
 		for w.started < w.req.N {
-			final := w.started == w.req.N-1
-			more := g.cacheBytes(w.cache.Cap())
-			if final {
-				more = 0
-			}
-			if n := len(g.live); n > 0 && (n >= g.m.MaxRows || len(g.parked) > 0 || g.bytes+more > g.m.CacheBytes) {
+			next := len(w.req.Prompt) + 1
+			more := g.sharedBytes(w.cache, next)
+			if n := len(g.live); n > 0 && (n >= g.m.MaxRows || len(g.parked) > 0 || g.m.be.CachesHeld()+more > g.m.CacheBytes) {
 				return
 			}
-			q := &sequence{g: w, index: w.started, cache: w.cache, fed: w.fed, seen: slices.Clone(w.seen)}
-			if final {
-				w.cache = nil
-			} else {
-				q.cache = g.newCache(len(w.req.Prompt) + 1)
-				g.m.be.CopyCache(q.cache, w.cache)
-			}
+			q := &sequence{g: w, index: w.started, fed: w.fed, seen: slices.Clone(w.seen)}
+			q.cache = g.m.be.ShareCache(w.cache, capacity(next))
 			g.live, g.drawing = append(g.live, q), append(g.drawing, q)
 			w.started++
 			g.unborn--
 		}
+		g.m.be.FreeCache(w.cache)
+		w.cache = nil
 		g.waiting = slices.Delete(g.waiting, 0, 1)
 	}
 }
@@ -293,11 +297,20 @@ func (g *generator) draw() error {
 		g.temp = append(g.temp, g.sampling.temperature())
 	}
 	m.eachLogits(g.hidden, n, func(z op.Buf, lo, hi int) {
-		g.host = slices.Grow(g.host[:0], (hi-lo)*v)[:(hi-lo)*v]
-		m.be.Read(g.host, z)
-		g.lo = lo
-		g.crew.each(m.Threads, hi-lo, v, g)
-		m.be.LogProb(g.logprobs[lo:hi], nil, z, g.tokens[lo:hi], g.temp[lo:hi], hi-lo, v)
+		ids, temp := g.tokens[lo:hi], g.temp[lo:hi]
+		if g.sampling.plain() {
+			g.u = g.u[:0]
+			for _, q := range g.drawing[lo:hi] {
+				g.u = append(g.u, g.uniform(q))
+			}
+			m.be.Draw(ids, z, temp, g.u, hi-lo, v)
+		} else {
+			g.host = slices.Grow(g.host[:0], (hi-lo)*v)[:(hi-lo)*v]
+			m.be.Read(g.host, z)
+			g.lo = lo
+			g.crew.each(m.Threads, hi-lo, v, g)
+		}
+		m.be.LogProb(g.logprobs[lo:hi], nil, z, ids, temp, hi-lo, v)
 	})
 	for i, x := range g.logprobs {
 		if q := g.drawing[i]; !finite(x) {
@@ -307,15 +320,19 @@ func (g *generator) draw() error {
 	return nil
 }
 
+// uniform returns the number in [0, 1) that selects q's next token.
+func (g *generator) uniform(q *sequence) float64 {
+	return uniform(g.seed, q.g.hash, q.index, len(q.sample().Tokens))
+}
+
 // drawRow draws from row i of g.host.
 func (g *generator) drawRow(s *sampler, i int) {
 	v, q := g.m.cfg.Vocab, g.drawing[g.lo+i]
-	u := uniform(g.seed, q.g.hash, q.index, len(q.sample().Tokens))
-	g.tokens[g.lo+i] = s.draw(g.host[i*v:(i+1)*v], &g.sampling, q.seen, u)
+	g.tokens[g.lo+i] = s.draw(g.host[i*v:(i+1)*v], &g.sampling, q.seen, g.uniform(q))
 }
 
 // settle writes the tokens drawn, and keeps the sequences that go on.
-func (g *generator) settle() {
+func (g *generator) settle() (err error) {
 	g.live = g.live[:0]
 	for i, q := range g.drawing {
 		s, id := q.sample(), g.tokens[i]
@@ -331,9 +348,12 @@ func (g *generator) settle() {
 			q.g.hidden = op.Buf{}
 		}
 		if s.Finish != "" {
-			g.freeCache(q.cache)
+			g.m.be.FreeCache(q.cache)
 			q.g.left--
 			continue
+		}
+		if e := g.m.checkWindow(q.length()); e != nil && err == nil {
+			err = fmt.Errorf("generate: prompt %q, rollout %d, after %d tokens: %w", q.g.req.Key, q.index, len(s.Tokens), e)
 		}
 		if g.sampling.penalises() {
 			q.seen = observe(q.seen, id, 1)
@@ -341,6 +361,7 @@ func (g *generator) settle() {
 		g.live = append(g.live, q)
 	}
 	g.live = append(g.live, g.behind...)
+	return err
 }
 
 // capacity returns the positions of a cache that shall hold n and may grow.
@@ -355,29 +376,28 @@ func capacity(n int) int {
 // cacheBytes returns the size of a cache of n positions.
 func (g *generator) cacheBytes(n int) int64 {
 	c := &g.m.cfg
-	return 4 * 2 * int64(n) * int64(c.Layers) * int64(c.KVHeads) * int64(c.HeadDim)
+	return g.m.be.CacheBytes(c.Layers, c.KVHeads, c.HeadDim, n)
+}
+
+// sharedBytes returns what a cache for n positions that begins as k takes.
+func (g *generator) sharedBytes(k op.Cache, n int) int64 {
+	return g.cacheBytes(capacity(n) - k.Len()/32*32)
 }
 
 // newCache returns an empty cache for n positions.
 func (g *generator) newCache(n int) op.Cache {
-	c, size := &g.m.cfg, capacity(n)
-	g.bytes += g.cacheBytes(size)
-	return g.m.be.NewCache(c.Layers, c.KVHeads, c.HeadDim, size)
-}
-
-func (g *generator) freeCache(k op.Cache) {
-	g.bytes -= g.cacheBytes(k.Cap())
-	g.m.be.FreeCache(k)
+	c := &g.m.cfg
+	return g.m.be.NewCache(c.Layers, c.KVHeads, c.HeadDim, capacity(n))
 }
 
 // free gives back what is still held.
 func (g *generator) free() {
 	for _, q := range g.live {
-		g.freeCache(q.cache)
+		g.m.be.FreeCache(q.cache)
 	}
 	for _, w := range g.groups {
 		if w.cache != nil {
-			g.freeCache(w.cache)
+			g.m.be.FreeCache(w.cache)
 		}
 		if w.hidden.Len() > 0 {
 			g.m.be.Free(w.hidden)

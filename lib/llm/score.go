@@ -3,19 +3,28 @@ package llm
 import (
 	"errors"
 	"fmt"
+	"iter"
 
 	"srar/lib/op"
 )
 
 // Row is a prompt with a response and what an update needs to know of it. The
-// slices are only read. Score takes no notice of Old, Ref and Advantages.
+// slices are only read. Score takes notice of the first three alone.
 type Row struct {
 	Prompt, Tokens []int32
 	// Temperature divides the logits of all its log-probabilities.
 	Temperature float32
-	// Old holds the log-probability of each token under the policy that sampled
-	// it; empty: those at the weights before a Trainer's first step.
+	// Old holds the log-probability of each token under the policy that the ratio
+	// of the loss is to; empty: those at the weights before a Trainer's first step.
 	Old []float32
+	// Sampled holds those that the sampler reported, where they are not Old; needed
+	// for a loss with importance sampling.
+	Sampled []float32
+	// Exact says that Old was computed from the weights before the first step by
+	// the same arithmetic, so that the first step computes the same bits.
+	Exact bool
+	// Masked rows take no part: neither in the loss nor in its denominators.
+	Masked bool
 	// Ref holds the log-probabilities under a reference policy; needed only for a
 	// loss with KL.
 	Ref []float32
@@ -47,7 +56,10 @@ func (m *Model) checkRow(r *Row) error {
 	if !(r.Temperature > 0) || !finite(r.Temperature) {
 		return fmt.Errorf("temperature is %v", r.Temperature)
 	}
-	return nil
+	if len(r.Tokens) == 0 { // nothing is computed
+		return nil
+	}
+	return m.checkWindow(len(r.Prompt) + len(r.Tokens) - 1)
 }
 
 // checkTokens returns an error unless the model has a row for every id.
@@ -98,6 +110,44 @@ func (b *microBatch) fill(rows []Row, lo, limit int) int {
 	return hi
 }
 
+// run is a number of successive response tokens [lo, hi) of a micro-batch; parts
+// are those of one response each, counted from lo.
+type run struct {
+	lo, hi int
+	parts  []op.Span
+}
+
+// runs cuts the response tokens into runs of at most most of them, a multiple of
+// 32. A response is cut only where a multiple of 32 of its tokens lies before the
+// cut, so that a reduction over its rows is the same in any company (see
+// [op.BF16]). A run is valid until the next.
+func (b *microBatch) runs(most int) iter.Seq[run] {
+	return func(yield func(run) bool) {
+		var r run
+		for i, at := range b.first[:len(b.first)-1] {
+			for end := b.first[i+1]; at < end; {
+				n := min(end-at, most-(at-r.lo))
+				if at+n < end {
+					n = n / 32 * 32
+				}
+				if n == 0 {
+					if !yield(r) {
+						return
+					}
+					r = run{lo: at, parts: r.parts[:0]}
+					continue
+				}
+				r.parts = append(r.parts, op.Span{Lo: at - r.lo, Hi: at + n - r.lo})
+				at += n
+				r.hi = at
+			}
+		}
+		if r.hi > r.lo {
+			yield(r)
+		}
+	}
+}
+
 // Score returns for each token of each response its log-probability under
 // softmax(logits / Temperature), given all that precedes it, and the entropy of
 // that distribution in nats. The bits of a row do not depend on its company.
@@ -141,22 +191,6 @@ func (m *Model) scoreBatch(b *microBatch, logp, entropy []float32) {
 	m.eachLogits(hidden, len(b.at), func(z op.Buf, lo, hi int) {
 		m.be.LogProb(logp[lo:hi], entropy[lo:hi], z, b.target[lo:hi], b.temp[lo:hi], hi-lo, m.cfg.Vocab)
 	})
-}
-
-// Difference returns the mean and the largest distance between two sets of
-// log-probabilities of the same tokens; rows that are empty in one of them do
-// not count.
-func Difference(a, b [][]float32) (mean, largest float64) {
-	var s totals
-	for i := range a {
-		if len(a[i]) == 0 || len(b[i]) == 0 {
-			continue
-		}
-		for t := range a[i] {
-			s.compare(float64(a[i][t]), float64(b[i][t]))
-		}
-	}
-	return s.diffSum / max(float64(s.diffTokens), 1), s.diffMax
 }
 
 func finite(x float32) bool { return x-x == 0 }

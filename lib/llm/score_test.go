@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"srar/lib/ckpt"
 )
@@ -13,7 +14,9 @@ func plainNorms(c ckpt.Config) ckpt.Config { c.QKNorm = false; return c }
 
 func TestScoreAgainstReference(t *testing.T) {
 	be := newBackend(t, 2)
-	for i, c := range []ckpt.Config{tiny, untied(tiny), plainNorms(tiny), scaled(tiny), biased(tiny)} {
+	for i, c := range []ckpt.Config{
+		tiny, untied(tiny), plainNorms(tiny), scaled(tiny), biased(tiny), allBiased(tiny), yarned(tiny), truncated(yarned(tiny)), stretched(tiny),
+	} {
 		m := newModel(t, be, c, uint64(i))
 		ref := newReference(c, weights(m))
 		rows := randomRows(c, 7, 1)
@@ -34,30 +37,32 @@ func TestScoreAgainstReference(t *testing.T) {
 // A row's bits depend on neither the rows beside it nor threads nor how the
 // work is cut.
 func TestScoreIsInvariant(t *testing.T) {
-	m := newModel(t, newBackend(t, 1), tiny, 3)
-	rows := randomRows(tiny, 13, 2)
-	logp, entropy, err := m.Score(rows)
-	require.NoError(t, err)
-	same := func(what string, m *Model) {
-		for _, micro := range []int{1, 20, 1000} {
-			m.MicroTokens = micro
-			l, e, err := m.Score(rows)
-			require.NoError(t, err)
-			for i := range rows {
-				equalBits(t, logp[i], l[i], what, micro, i)
-				equalBits(t, entropy[i], e[i], what, micro, i)
+	for _, numerics := range both {
+		m := newModel(t, backendOf(t, 1, numerics), tiny, 3)
+		rows := randomRows(tiny, 13, 2)
+		logp, entropy, err := m.Score(rows)
+		require.NoError(t, err)
+		same := func(what string, m *Model) {
+			for _, micro := range []int{1, 20, 1000} {
+				m.MicroTokens = micro
+				l, e, err := m.Score(rows)
+				require.NoError(t, err)
+				for i := range rows {
+					equalBits(t, logp[i], l[i], numerics, what, micro, i)
+					equalBits(t, entropy[i], e[i], numerics, what, micro, i)
+				}
 			}
 		}
-	}
-	same("one thread", m)
-	m.logitRows = 3
-	same("logits by threes", m)
-	m = newModel(t, newBackend(t, 3), tiny, 3)
-	same("three threads", m)
-	for i := range rows {
-		l, _, err := m.Score(rows[i : i+1])
-		require.NoError(t, err)
-		equalBits(t, logp[i], l[0], "alone", i)
+		same("one thread", m)
+		m.logitRows = 3
+		same("logits by threes", m)
+		m = newModel(t, backendOf(t, 3, numerics), tiny, 3)
+		same("three threads", m)
+		for i := range rows {
+			l, _, err := m.Score(rows[i : i+1])
+			require.NoError(t, err)
+			equalBits(t, logp[i], l[0], numerics, "alone", i)
+		}
 	}
 }
 
@@ -86,11 +91,31 @@ func TestScoreNamesTheRow(t *testing.T) {
 	require.ErrorContains(t, err, "score: row 1: token 0: log-probability is NaN")
 }
 
-func TestDifference(t *testing.T) {
-	mean, largest := Difference([][]float32{{-1, -2}, {-3}, {}}, [][]float32{{-1.5, -2}, {}, {}})
-	require.Equal(t, 0.25, mean)
-	require.Equal(t, 0.5, largest)
-	mean, largest = Difference(nil, nil)
-	require.Zero(t, mean)
-	require.Zero(t, largest)
+// Runs hold every token once, in order, and cut a response only after a multiple
+// of 32 of its tokens.
+func TestRuns(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := microBatch{first: []int{0}}
+		for _, n := range rapid.SliceOf(rapid.IntRange(0, 150)).Draw(t, "lengths") {
+			b.first = append(b.first, b.first[len(b.first)-1]+n)
+		}
+		most := 32 * rapid.IntRange(1, 4).Draw(t, "most")
+		next, row := 0, 0
+		for r := range b.runs(most) {
+			require.Equal(t, next, r.lo)
+			require.LessOrEqual(t, r.hi-r.lo, most)
+			for _, p := range r.parts {
+				require.Equal(t, next, r.lo+p.Lo)
+				for next >= b.first[row+1] {
+					row++
+				}
+				require.Less(t, p.Lo, p.Hi)
+				require.Zero(t, (next-b.first[row])%32)
+				require.LessOrEqual(t, r.lo+p.Hi, b.first[row+1])
+				next = r.lo + p.Hi
+			}
+			require.Equal(t, next, r.hi)
+		}
+		require.Equal(t, b.first[len(b.first)-1], next)
+	})
 }

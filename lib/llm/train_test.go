@@ -20,6 +20,40 @@ func newTrainer(t testing.TB, m *Model, l Loss, o Optim) *Trainer {
 	return tr
 }
 
+// Weights, M and V return copies of the masters and of the moments by name,
+// 8-bit ones as the numbers that they stand for.
+func (t *Trainer) Weights() map[string][]float32 {
+	return t.each(func(i int) []float32 { return t.read(t.params[i].of(t.master)) })
+}
+
+func (t *Trainer) M() map[string][]float32 {
+	return t.each(func(i int) []float32 { return t.moment(i, t.moments.mean[i], t.moments.meanScale[i], true) })
+}
+
+func (t *Trainer) V() map[string][]float32 {
+	return t.each(func(i int) []float32 { return t.moment(i, t.moments.square[i], t.moments.squareScale[i], false) })
+}
+
+func (t *Trainer) each(get func(i int) []float32) map[string][]float32 {
+	all := map[string][]float32{}
+	for i, p := range t.params {
+		all[p.name] = get(i)
+	}
+	return all
+}
+
+func (t *Trainer) moment(i int, values, scales op.Buf, signed bool) []float32 {
+	x := t.read(values)
+	if !t.moments.eight(i) {
+		return x
+	}
+	s, out := t.read(scales), make([]float32, t.params[i].n)
+	for k, code := range codeBytes(x, len(out)) {
+		out[k] = s[k/op.Block8] * op.Decode8(code, signed)
+	}
+	return out
+}
+
 func equalState(t testing.TB, want, got map[string][]float32) {
 	require.Equal(t, len(want), len(got))
 	for name := range want {
@@ -47,12 +81,29 @@ func TestGradientAgainstDifferences(t *testing.T) {
 		{"all, untied", untied(tiny), Loss{Kind: "pg", ClipLow: 0.5, ClipHigh: 0.5, Aggregate: "seq-mean-token-mean", KL: 0.3, KLKind: "k2", Entropy: 0.2}},
 		{"nll, no norms, scaled positions", scaled(plainNorms(tiny)), Loss{Kind: "nll", Aggregate: "seq-mean-token-sum-norm"}},
 		{"all, row sums", tiny, Loss{Kind: "nll", Aggregate: "seq-mean-token-sum", KL: 0.1, KLKind: "k3", Entropy: -0.1}},
+		{"all biases, positions and attention scaled", yarned(allBiased(plainNorms(tiny))), Loss{Kind: "nll", Aggregate: "token-mean", KL: 0.1, KLKind: "k3"}},
 		{"biases", biased(tiny), Loss{Kind: "pg", ClipLow: 0.2, ClipHigh: 0.28, Aggregate: "token-mean"}},
+		{"gspo", tiny, Loss{Kind: "gspo", ClipLow: 0.9, ClipHigh: 4, Aggregate: "seq-mean-token-mean"}},
+		{"gspo, clipped, divergence", untied(tiny), Loss{Kind: "gspo", ClipLow: 0.1, ClipHigh: 0.1, Aggregate: "token-mean", KL: 0.3, KLKind: "k3"}},
+		{"cispo", tiny, Loss{Kind: "cispo", ClipLow: 1, ClipHigh: 0.5, Aggregate: "token-mean", Entropy: 0.1}},
+		{"importance of tokens", tiny, Loss{Kind: "pg", ClipLow: 0.2, ClipHigh: 0.28, Aggregate: "token-mean", Importance: "token", Cap: 1.5, KL: 0.1, KLKind: "k2"}},
+		{"importance of sequences", tiny, Loss{Kind: "cispo", ClipLow: 1, ClipHigh: 4, Aggregate: "seq-mean-token-sum", Importance: "sequence", Cap: 2}},
+		{"gspo with importance of sequences", untied(tiny), Loss{Kind: "gspo", ClipLow: 0.9, ClipHigh: 9, Aggregate: "seq-mean-token-mean", Importance: "sequence", Cap: 2}},
 		{"k1 and entropy", untied(plainNorms(tiny)), Loss{Kind: "pg", ClipHigh: 9, Aggregate: "token-mean", KL: 0.2, KLKind: "k1", Entropy: 0.5}},
 	} {
 		m := newModel(t, be, c.config, 8)
 		rows := randomRows(c.config, 5, 5)
 		rows = append(rows[:3], rows[4])
+		if c.loss.corrects() {
+			rows[0].Old = nil // the weights of now
+			for k := range rows[3].Sampled {
+				rows[3].Sampled[k] = rows[3].Old[k] + float32(k-2)/4
+			}
+		} else {
+			for k := range rows {
+				rows[k].Sampled = nil
+			}
+		}
 		ref := newReference(c.config, weights(m))
 		want := ref.gradient(&c.loss, rows, i, 5)
 		tr := newTrainer(t, m, c.loss, Optim{Eps: 1}) // betas 0: the moment is the gradient
@@ -83,7 +134,10 @@ func TestGradientAgainstDifferences(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	m := newModel(t, newBackend(t, 1), tiny, 8)
 	rows := randomRows(tiny, 5, 6)
-	rows[3].Old = nil
+	rows[3].Old, rows[3].Sampled = nil, nil
+	for i := range rows {
+		rows[i].Sampled = nil
+	}
 	l := pg()
 	l.KL, l.KLKind = 0.1, "abs"
 	ref := newReference(tiny, weights(m))
@@ -120,28 +174,42 @@ func TestMetrics(t *testing.T) {
 	require.Equal(t, clipped/n, x.ClipFraction)
 	require.NotZero(t, clipped)
 	for _, v := range [][2]float64{
-		{entropy / n, x.Entropy}, {kl / n, x.KL}, {ratio, x.RatioMax}, {diff / float64(compared), x.LogprobDiffMean}, {diffMax, x.LogprobDiffMax},
+		{entropy / n, x.Entropy}, {kl / n, x.KL}, {ratio, x.RatioMax}, {diff / float64(compared), x.Logprobs.Mean}, {diffMax, x.Logprobs.Max},
 	} {
 		require.InEpsilon(t, v[0], v[1], 1e-4)
 	}
 }
 
-// Neither threads nor the cut into calls and micro-batches changes a bit of
-// what three steps leave.
+// Neither threads nor the cut into calls and micro-batches, packed or one by one,
+// nor recomputed activations change a bit of what five steps leave.
 func TestTrainingIsInvariant(t *testing.T) {
-	for _, c := range []ckpt.Config{tiny, untied(tiny), biased(tiny)} {
-		for _, kind := range []string{"token-mean", "seq-mean-token-mean", "seq-mean-token-sum-norm"} {
+	type cut struct {
+		threads, micro, logitRows, call int
+		checkpoint                      bool
+	}
+	for _, numerics := range both {
+		for i, c := range []ckpt.Config{tiny, untied(tiny), biased(tiny)} {
 			l := pg()
-			l.Aggregate, l.KL, l.Entropy = kind, 0.1, 0.01
-			run := func(threads, micro, logitRows, call int) (*Trainer, []Metrics) {
-				m := newModel(t, newBackend(t, threads), c, 2)
-				m.MicroTokens, m.logitRows = micro, logitRows
-				tr := newTrainer(t, m, l, adam)
+			l.Aggregate, l.KL, l.Entropy = []string{"token-mean", "seq-mean-token-mean", "seq-mean-token-sum-norm"}[i], 0.1, 0.01
+			switch i {
+			case 1:
+				l.Kind, l.DualClip, l.Importance, l.Cap = "gspo", 0, "sequence", 2
+			case 2:
+				l.Kind, l.DualClip, l.Importance, l.Cap = "cispo", 0, "token", 2
+			}
+			o := adam
+			o.EightBit = i == 1
+			run := func(x cut) (*Trainer, []Metrics) {
+				m := newModel(t, backendOf(t, x.threads, numerics), c, 2)
+				m.MicroTokens, m.logitRows = x.micro, x.logitRows
+				tr := newTrainer(t, m, l, o)
+				tr.CheckpointActivations = x.checkpoint
 				var all []Metrics
-				for step := range 3 {
+				for step := range 5 {
 					rows := randomRows(c, 11, uint64(step))
+					rows[3].Masked = true
 					for len(rows) > 0 {
-						n := min(call, len(rows))
+						n := min(x.call, len(rows))
 						require.NoError(t, tr.Accumulate(rows[:n]))
 						rows = rows[n:]
 					}
@@ -151,10 +219,16 @@ func TestTrainingIsInvariant(t *testing.T) {
 				}
 				return tr, all
 			}
-			want, metrics := run(1, 10000, 1024, 11)
-			for _, cut := range [][4]int{{2, 10000, 1024, 11}, {3, 30, 1024, 11}, {1, 1, 5, 11}, {1, 10000, 2, 3}, {2, 25, 1024, 1}} {
-				got, x := run(cut[0], cut[1], cut[2], cut[3])
-				require.Equal(t, metrics, x, cut)
+			want, metrics := run(cut{1, 10000, 1024, 11, false})
+			for _, x := range []cut{
+				{2, 10000, 1024, 11, true}, // one micro-batch
+				{1, 60, 1024, 11, false},   // two
+				{2, 16, 1024, 11, false},   // eight
+				{1, 1, 32, 11, true},       // one row at a time
+				{3, 30, 32, 3, false}, {2, 25, 1024, 1, true},
+			} {
+				got, y := run(x)
+				require.Equal(t, metrics, y, "%v %v %v", numerics, i, x)
 				equalTrainers(t, want, got)
 			}
 		}
@@ -279,7 +353,7 @@ func TestRowsWithoutOld(t *testing.T) {
 	m := newModel(t, newBackend(t, 1), tiny, 8)
 	rows := randomRows(tiny, 4, 1)
 	for i := range rows {
-		rows[i].Old = nil
+		rows[i].Old, rows[i].Sampled = nil, nil
 	}
 	scored, _, err := m.Score(rows)
 	require.NoError(t, err)
@@ -288,8 +362,8 @@ func TestRowsWithoutOld(t *testing.T) {
 	x, err := tr.Step(1e-3)
 	require.NoError(t, err)
 	require.Equal(t, 1.0, x.RatioMax)
-	require.Zero(t, x.LogprobDiffMax)
-	require.EqualError(t, tr.Accumulate(rows), "train: row 0: old log-probability: 0 values for 7 tokens")
+	require.Zero(t, x.Logprobs.Max)
+	require.EqualError(t, tr.Accumulate(rows), "train: row 0: recorded log-probability: 0 values for 7 tokens")
 	for i := range rows {
 		rows[i].Old = scored[i]
 	}
@@ -309,11 +383,11 @@ func TestTrainerNamesTheRow(t *testing.T) {
 	}{
 		{func(r *Row) { r.Prompt = nil }, "train: row 2: the prompt has no tokens"},
 		{func(r *Row) { r.Advantages[0] = nan }, "train: row 2: token 0: advantage is NaN"},
-		{func(r *Row) { r.Old[0] = nan }, "train: row 2: token 0: old log-probability is NaN"},
+		{func(r *Row) { r.Old[0] = nan }, "train: row 2: token 0: recorded log-probability is NaN"},
 		{func(r *Row) { r.Ref[0] = float32(math.Inf(-1)) }, "train: row 2: token 0: reference log-probability is -Inf"},
 		{func(r *Row) { r.Ref = nil }, "train: row 2: reference log-probability: 0 values for 1 tokens"},
 		{func(r *Row) { r.Advantages = nil }, "train: row 2: advantage: 0 values for 1 tokens"},
-		{func(r *Row) { r.Old = r.Ref[:0:0]; r.Old = append(r.Old, 1, 2) }, "train: row 2: old log-probability: 2 values for 1 tokens"},
+		{func(r *Row) { r.Old = r.Ref[:0:0]; r.Old = append(r.Old, 1, 2) }, "train: row 2: recorded log-probability: 2 values for 1 tokens"},
 		{func(r *Row) { r.Prompt = []int32{22} }, "train: row 2: token 0: log-probability is NaN, entropy NaN"},
 		{func(r *Row) { r.Advantages[0], r.Old[0] = -3e38, -40 }, "train: row 2: token 0: loss is "},
 	} {
@@ -464,11 +538,19 @@ func TestRestoreRefusesNumbers(t *testing.T) {
 		defer func() { require.NoError(t, opt.Close()) }()
 		return tr.Restore(1, opt)
 	}
-	u := ckpt.Update{Parent: c, M: tr.M(), V: tr.V()}
-	u.M["model.norm.weight"][1] = -1
-	require.NoError(t, restore(u))
-	u.V["model.norm.weight"][1] = -1
-	require.EqualError(t, restore(u), "restore optimiser: model.norm.weight.v: element 1 is -1")
+	spoil := func(name string) ckpt.Update {
+		u := ckpt.Update{Parent: c, Optimizer: tr.State()}
+		for i, a := range u.Optimizer {
+			if a.Name == name {
+				x := a.Floats()
+				x[1] = -1
+				u.Optimizer[i].Floats = func() []float32 { return x }
+			}
+		}
+		return u
+	}
+	require.NoError(t, restore(spoil("model.norm.weight.m")))
+	require.EqualError(t, restore(spoil("model.norm.weight.v")), "restore optimiser: model.norm.weight.v: element 1 is -1")
 }
 
 func TestOptimiserSettings(t *testing.T) {
