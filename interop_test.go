@@ -28,7 +28,10 @@ func TestInterop(t *testing.T) {
 		packed := strings.TrimSuffix(a, ".arrow") + ".zstd.arrow"
 		trial.Process{Args: []string{"srar-cat", "--to", "arrow", "--compress", "zstd", "-o", packed, a}}.Must(t)
 	}
+	for _, family := range []string{"llama", "mistral", "qwen2"} {
+		trial.Process{Args: []string{"srar-model", "init", "--family", family, "--dtype", "bf16", "--untied", "--out", filepath.Join(dir, family)}}.Must(t)
+	}
 	out, err := exec.Command(os.Getenv("SRAR_PYTHON"), "testdata/interop/open.py", dir).CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	require.Contains(t, string(out), "24 passed, 0 failed")
+	require.Contains(t, string(out), "27 passed, 0 failed")
 }

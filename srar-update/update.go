@@ -10,13 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 
 	"srar/lib/ckpt"
 	"srar/lib/llm"
-	"srar/lib/op"
 	"srar/lib/rows"
 	"srar/lib/stream"
 	"srar/lib/tool"
@@ -26,16 +24,25 @@ import (
 type update struct {
 	*options
 	tool    *tool.Tool
-	parent  *ckpt.Checkpoint
+	parent  *ckpt.Checkpoint // the adapter applied, where there is one
+	low     *ckpt.Adapter
 	digest  string // of the parent's weights
+	base    string // of those without adapter
 	in      *tool.Input
 	model   *llm.Model
 	trainer *llm.Trainer
-	metrics []rows.Metric
+	metrics []metric
+	first   llm.Difference // of the first step
 
-	rows    int64 // read
-	strange int64 // sampled from another policy
-	done    atomic.Int64
+	sameEngine  bool // the stream's log-probabilities are this engine's
+	rowBytes    int64
+	rows        int64 // read
+	strange     int64 // sampled from another policy
+	masked      int64 // left out, over all epochs
+	skipped     int64 // mini-batches of such rows only
+	taught      int64 // rows of the step to come, and those of another policy
+	stepStrange int64
+	done        atomic.Int64
 }
 
 func (o *options) run(ctx context.Context, t *tool.Tool) (err error) {
@@ -47,6 +54,20 @@ func (o *options) run(ctx context.Context, t *tool.Tool) (err error) {
 		return err
 	}
 	defer u.parent.Close()
+	if err := u.adapt(); err != nil {
+		return err
+	}
+	need, most, err := u.fit()
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		w, err := t.Text()
+		if err != nil {
+			return err
+		}
+		return report(w, need, most)
+	}
 	if u.digest, err = u.parent.Digest(); err != nil {
 		return err
 	}
@@ -63,35 +84,41 @@ func (o *options) run(ctx context.Context, t *tool.Tool) (err error) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if !fits(need, most) {
+		return tooLarge(need, most)
+	}
+	if err := ckpt.Probe(o.out); err != nil {
+		return err
+	}
 	threads, err := t.Threads()
 	if err != nil {
 		return err
 	}
-	be, err := op.NewCPU(threads)
-	if err != nil {
+	if u.model, err = llm.LoadCPU(u.parent, o.compute, threads); err != nil {
 		return err
 	}
-	defer be.Close()
-	if err := u.load(be); err != nil {
+	defer u.model.Close()
+	if err := u.load(); err != nil {
 		return err
 	}
+	u.sameEngine = o.loss.Kind != "nll" && computedBy(u.in.Schema().History, u.digest, u.parent.Config, o.compute)
 	out, err := t.Output(u.schema())
 	if err != nil {
 		return err
 	}
 	t.Progress(func() string { return fmt.Sprintf("%d tokens", u.done.Load()) })
-	emit := func(m rows.Metric) error {
+	emit := func(m metric) error {
 		u.metrics = append(u.metrics, m)
 		// A reader that has enough of the metrics does not end the training.
-		if err := out.Write(rows.Batch([]rows.Metric{m})); err != nil && !errors.Is(err, stream.ErrClosed) {
+		if err := out.Write(rows.Batch([]metric{m})); err != nil && !errors.Is(err, stream.ErrClosed) {
 			return err
 		}
 		return nil
 	}
-	if o.miniBatch == 0 && o.epochs == 1 && !o.recompute {
-		err = u.oneStep(ctx, emit)
-	} else {
+	if u.several() {
 		err = u.steps(ctx, emit)
+	} else {
+		err = u.oneStep(ctx, emit)
 	}
 	if err == nil {
 		err = context.Cause(ctx) // what was interrupted leaves no checkpoint
@@ -99,33 +126,81 @@ func (o *options) run(ctx context.Context, t *tool.Tool) (err error) {
 	if err != nil {
 		return err
 	}
-	if len(u.metrics) == 0 {
-		t.Warnf("the input holds no groups: %s has the weights of %s, nothing was trained", o.out, o.model)
+	u.tell()
+	return u.write(ctx, out.Schema())
+}
+
+// adapt opens or makes the adapter, and makes the parent the model that it makes.
+func (u *update) adapt() (err error) {
+	l := &u.lora
+	switch {
+	case l.adapter != "":
+		u.low, err = ckpt.OpenAdapter(l.adapter)
+	case l.rank > 0:
+		var modules []string
+		if modules, err = l.modules(); err == nil {
+			u.low, err = ckpt.NewAdapter(u.parent, l.rank, l.alpha, modules, l.seed)
+		}
+	default:
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := u.parent.Apply(u.low); err != nil {
+		return err
+	}
+	u.base, err = u.parent.Base()
+	return err
+}
+
+// tell says what is worth knowing of the rows.
+func (u *update) tell() {
+	t := u.tool
+	switch {
+	case u.rows == 0:
+		t.Warnf("the input holds no groups: %s has the weights of %s, nothing was trained", u.out, u.options.model)
+	case len(u.metrics) == 0:
+		t.Warnf("all rows are truncated: %s has the weights of %s, nothing was trained", u.out, u.options.model)
+	case u.skipped > 0:
+		t.Warnf("%d mini-batches of truncated rows only made no step", u.skipped)
+	}
+	if u.masked > 0 {
+		t.Logf("%d truncated rows left out, over %d passes", u.masked, u.epochs)
 	}
 	if u.strange > 0 {
-		t.Warnf("%d of %d rows were sampled from another policy than %s", u.strange, u.rows, o.model)
+		t.Warnf("%d of %d rows were sampled from another policy than %s", u.strange, u.rows, u.options.model)
 	}
-	return u.write(out.Schema())
+	if d := u.first; d.Tokens > 0 && d.Max > 0 {
+		t.Logf("log-probabilities of the stream differ from this engine's by %.3g on average, %.3g at most; correlation of probabilities %.6f", d.Mean, d.Max, d.Pearson)
+	}
 }
 
 // schema is that of the metrics. They tell the history of the rows they are of.
 func (u *update) schema() *stream.Schema {
 	s := rows.Metrics.Schema()
+	for _, c := range rows.Columns([]metric{{}})[len(s.Fields):] {
+		s = s.With(rows.Metrics.Name, stream.Field{Name: c.Name, Type: c.Column.Type(), Nullable: c.Nullable})
+	}
 	s.History = u.in.Schema().History
 	return s
 }
 
 // load makes the trainer, in the state in which the parent's was.
-func (u *update) load(be op.Backend) (err error) {
-	if u.model, err = llm.Load(be, u.parent); err != nil {
+func (u *update) load() (err error) {
+	u.model.MicroTokens = u.microTokens
+	if u.microTokens == 0 {
+		u.model.MicroTokens = llm.MicroTokens(u.parent.Config, u.checkpoint)
+	}
+	if u.low != nil {
+		u.trainer, err = llm.NewAdapterTrainer(u.model, u.parent, u.low, u.loss, u.optim)
+	} else {
+		u.trainer, err = llm.NewTrainer(u.model, u.loss, u.optim)
+	}
+	if err != nil {
 		return err
 	}
-	if u.microTokens > 0 {
-		u.model.MicroTokens = u.microTokens
-	}
-	if u.trainer, err = llm.NewTrainer(u.model, u.loss, u.optim); err != nil {
-		return err
-	}
+	u.trainer.CheckpointActivations, u.trainer.MostDifference = u.checkpoint, u.maxDiff
 	opt, err := u.parent.Optimizer()
 	if err != nil {
 		return err
@@ -133,7 +208,12 @@ func (u *update) load(be op.Backend) (err error) {
 	switch {
 	case opt != nil:
 		defer opt.Close()
-		return u.trainer.Restore(u.parent.Step(), opt)
+		err := u.trainer.Restore(u.parent.Step(), opt)
+		var bits *llm.BitsError
+		if errors.As(err, &bits) {
+			return tool.WithHint(err, "give the --optimizer of before, or make a fresh policy with srar-model release")
+		}
+		return err
 	case u.parent.Step() > 0:
 		return tool.WithHint(fmt.Errorf("%s: srar.json counts %d steps, but optimizer.safetensors is missing", u.options.model, u.parent.Step()),
 			"srar-model release makes a fresh policy of its weights")
@@ -147,20 +227,22 @@ func (u *update) made() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "parent %s step %d made %s\ninput %s\n%s\n", u.digest, u.parent.Step(), u.parent.Meta().Made, u.in.Digest(),
 		strings.Join(u.tool.Settings(), "\n"))
+	if u.low != nil {
+		fmt.Fprintf(h, "adapter of %s, rank %d, alpha %v\n", u.base, u.low.Rank, u.low.Alpha)
+	}
 	return fmt.Sprintf("sha256:%x", h.Sum(nil))
 }
 
 // again answers a run whose checkpoint exists already.
 func (u *update) again(ctx context.Context) error {
-	have, err := ckpt.Open(u.out)
+	made, err := u.existing()
 	if err != nil {
 		return fmt.Errorf("--out exists and is no checkpoint: %w", err)
 	}
-	defer have.Close()
 	if err := tool.Each(u.in, func(*stream.Batch, int) error { return context.Cause(ctx) }); err != nil {
 		return err
 	}
-	if have.Meta().Made != u.made() {
+	if made != u.made() {
 		return tool.WithHint(fmt.Errorf("%s exists and was made from another parent, input or flags", u.out), "choose another --out, or remove it")
 	}
 	old, err := u.tool.OpenInput(filepath.Join(u.out, ckpt.MetricsFile), &rows.Metrics)
@@ -176,214 +258,31 @@ func (u *update) again(ctx context.Context) error {
 	return tool.Each(old, func(b *stream.Batch, _ int) error { return out.Write(b) })
 }
 
-// trainRow holds the columns that the loss needs.
-type trainRow struct {
-	Policy       string    `col:"policy"`
-	PromptTokens []int32   `col:"prompt_tokens"`
-	Tokens       []int32   `col:"tokens"`
-	Logprobs     []float32 `col:"logprobs"`
-	Temperature  float32   `col:"temperature"`
-}
-
-type advantageColumn struct {
-	Advantages []float32 `col:"advantages"`
-}
-
-type refColumn struct {
-	RefLogprobs []float32 `col:"ref_logprobs"`
-}
-
-// group is a record batch with rows: those of one prompt.
-type group struct {
-	batch int // number in the stream
-	rows  []llm.Row
-}
-
-// each reads the input to its proven end, a group at a time.
-func (u *update) each(ctx context.Context, do func(group) error) error {
-	return tool.Each(u.in, func(b *stream.Batch, n int) error {
-		if err := context.Cause(ctx); err != nil || b.Len() == 0 {
-			return err
-		}
-		list, err := u.read(b, n)
+// existing returns what --out, which is there, was made from.
+func (u *update) existing() (made string, err error) {
+	if u.low != nil {
+		a, err := ckpt.OpenAdapter(u.out)
 		if err != nil {
-			return err
+			return "", err
 		}
-		return do(group{n, list})
-	})
-}
-
-// read returns the rows of the n'th batch. The engine checks what they hold.
-func (u *update) read(b *stream.Batch, n int) ([]llm.Row, error) {
-	if err := rows.OneGroup(b, n); err != nil {
-		return nil, err
+		return a.Meta.Made, nil
 	}
-	list, err := rows.Read[trainRow](b, n)
+	have, err := ckpt.Open(u.out)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	out := make([]llm.Row, len(list))
-	for i, r := range list {
-		out[i] = llm.Row{Prompt: r.PromptTokens, Tokens: r.Tokens, Temperature: r.Temperature, Old: r.Logprobs}
-		u.rows++
-		if u.loss.Kind == "pg" && r.Policy != u.digest {
-			u.strange++
-			if u.samePolicy {
-				return nil, rows.Errorf(n, i, "sampled from policy %s, --model is %s", r.Policy, u.digest)
-			}
-		}
-	}
-	if u.loss.Kind == "pg" {
-		adv, err := rows.Read[advantageColumn](b, n)
-		if err != nil {
-			return nil, err
-		}
-		for i, r := range adv {
-			out[i].Advantages = r.Advantages
-		}
-	}
-	if u.loss.KL > 0 {
-		ref, err := rows.Read[refColumn](b, n)
-		if err != nil {
-			return nil, tool.WithHint(err, "srar-logprob --column ref_logprobs --model REF adds it")
-		}
-		for i, r := range ref {
-			out[i].Ref = r.RefLogprobs
-		}
-	}
-	return out, nil
-}
-
-// where adds the batch to an error of the engine, which names the row. What a
-// row holds is the input's fault.
-func where(batch int, err error) error {
-	var bad *llm.RowError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &bad):
-		return rows.Errorf(batch, bad.Row, "%v", bad.Err)
-	}
-	return fmt.Errorf("batch %d: %w", batch, err)
-}
-
-// oneStep accumulates the gradient of each group as it arrives.
-func (u *update) oneStep(ctx context.Context, emit func(rows.Metric) error) error {
-	err := u.each(ctx, u.accumulate)
-	if err != nil || u.rows == 0 {
-		return err
-	}
-	return u.step(emit, nil)
-}
-
-func (u *update) accumulate(g group) error {
-	for _, r := range g.rows {
-		u.done.Add(int64(len(r.Prompt) + len(r.Tokens)))
-	}
-	return where(g.batch, u.trainer.Accumulate(g.rows))
-}
-
-// difference is that of two sets of log-probabilities.
-type difference struct{ mean, max float64 }
-
-// step makes one optimiser step; diff, where it is known, replaces the
-// trainer's difference of log-probabilities.
-func (u *update) step(emit func(rows.Metric) error, diff *difference) error {
-	m, err := u.trainer.Step(u.rate.at(u.trainer.Steps()))
-	if err != nil {
-		return err
-	}
-	row := rows.Metric{
-		Step: u.trainer.Steps(), Loss: m.Loss, GradNorm: m.GradNorm, LR: m.LR, Entropy: m.Entropy,
-		RatioMax: m.RatioMax, ClipFraction: m.ClipFraction, KL: m.KL,
-		LogprobDiffMean: m.LogprobDiffMean, LogprobDiffMax: m.LogprobDiffMax,
-		Tokens: m.Tokens, Rollouts: m.Rollouts,
-	}
-	if diff != nil {
-		row.LogprobDiffMean, row.LogprobDiffMax = diff.mean, diff.max
-	}
-	return emit(row)
-}
-
-// steps makes several steps over rows held in memory.
-func (u *update) steps(ctx context.Context, emit func(rows.Metric) error) error {
-	var groups []group
-	if err := u.each(ctx, func(g group) error {
-		groups = append(groups, g)
-		return where(g.batch, u.trainer.Check(g.rows))
-	}); err != nil {
-		return err
-	}
-	size := u.miniBatch
-	if size == 0 {
-		size = len(groups)
-	}
-	var diff *difference
-	if u.loss.Kind == "pg" {
-		var err error
-		if diff, err = u.freeze(ctx, groups); err != nil {
-			return err
-		}
-	}
-	for range u.epochs {
-		for lo := 0; lo < len(groups); lo += size {
-			for _, g := range groups[lo:min(lo+size, len(groups))] {
-				if err := context.Cause(ctx); err != nil {
-					return err
-				}
-				if err := u.accumulate(g); err != nil {
-					return err
-				}
-			}
-			if err := u.step(emit, diff); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// freeze fills the old log-probabilities of rows that have none, or of all with
-// --recompute, at the weights before the first step. With --recompute it
-// returns how far the stream's values are from them.
-func (u *update) freeze(ctx context.Context, groups []group) (*difference, error) {
-	var fresh, given [][]float32
-	for _, g := range groups {
-		if err := context.Cause(ctx); err != nil {
-			return nil, err
-		}
-		missing := func(r llm.Row) bool { return u.recompute || len(r.Old) == 0 }
-		if !slices.ContainsFunc(g.rows, missing) {
-			continue
-		}
-		now, _, err := u.model.Score(g.rows)
-		if err != nil {
-			return nil, where(g.batch, err)
-		}
-		for i := range g.rows {
-			if r := &g.rows[i]; missing(*r) {
-				fresh, given = append(fresh, now[i]), append(given, r.Old)
-				r.Old = now[i]
-			}
-		}
-	}
-	if !u.recompute {
-		return nil, nil
-	}
-	var d difference
-	d.mean, d.max = llm.Difference(fresh, given)
-	return &d, nil
+	return have.Meta().Made, have.Close()
 }
 
 // write makes the checkpoint. Nothing of it exists before.
-func (u *update) write(s *stream.Schema) error {
+func (u *update) write(ctx context.Context, s *stream.Schema) error {
 	var metrics bytes.Buffer
 	w, err := stream.NewWriter(&metrics, s, stream.Options{})
 	if err != nil {
 		return err
 	}
 	for _, m := range u.metrics {
-		if err := w.Write(rows.Batch([]rows.Metric{m})); err != nil {
+		if err := w.Write(rows.Batch([]metric{m})); err != nil {
 			return err
 		}
 	}
@@ -398,8 +297,16 @@ func (u *update) write(s *stream.Schema) error {
 		}
 		meta.History = append(meta.History, b)
 	}
-	return ckpt.Write(u.out, ckpt.Update{
-		Parent: u.parent, Meta: meta, Weights: u.trainer.Weights(), M: u.trainer.M(), V: u.trainer.V(),
-		Metrics: metrics.Bytes(), // for a rerun that finds the checkpoint complete
-	})
+	stop := func() error { return context.Cause(ctx) }
+	// The metrics are for a rerun that finds the checkpoint complete.
+	if u.low != nil {
+		meta.Base = u.base
+		err = ckpt.WriteAdapter(u.out, ckpt.AdapterUpdate{Adapter: u.low, Meta: meta, Optimizer: u.trainer.State(), Metrics: metrics.Bytes(), Stop: stop})
+	} else {
+		err = ckpt.Write(u.out, ckpt.Update{Parent: u.parent, Meta: meta, Weights: u.trainer.Weight, Optimizer: u.trainer.State(), Metrics: metrics.Bytes(), Stop: stop})
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return tool.WithHint(err, "another update made it meanwhile; the same command again tells whether it is this one's")
+	}
+	return err
 }

@@ -60,7 +60,7 @@ func TestBadRows(t *testing.T) {
 		{func(r *rows.Advantage) { r.Temperature = 0 }, "temperature is 0"},
 		{func(r *rows.Advantage) { r.Temperature = nan }, "temperature is NaN"},
 		{func(r *rows.Advantage) { r.Temperature = float32(math.Inf(1)) }, "temperature is +Inf"},
-		{func(r *rows.Advantage) { r.Logprobs = r.Logprobs[:1] }, "old log-probability: 1 values for 2 tokens"},
+		{func(r *rows.Advantage) { r.Logprobs = r.Logprobs[:1] }, "recorded log-probability: 1 values for 2 tokens"},
 		{func(r *rows.Advantage) { r.Advantages = nil }, "advantage: 0 values for 2 tokens"},
 		{func(r *rows.Advantage) { r.Advantages[1] = nan }, "token 1: advantage is NaN"},
 		{func(r *rows.Advantage) { r.PromptID = "q" }, `prompt "q" in a batch of prompt "b"`},
@@ -115,7 +115,7 @@ func TestSettings(t *testing.T) {
 		{"--grad-clip", "NaN", "--grad-clip is above 0, not NaN"},
 		{"--lr", "NaN", "--lr lies in [0, "},
 		{"--beta2", "1", "--beta2 lies in [0, "},
-		{"--loss", "ppo", `--loss is one of [pg nll], not "ppo"`},
+		{"--loss", "ppo", `--loss is one of [pg gspo cispo nll], not "ppo"`},
 	} {
 		r := run(t, nil, "--model", golden.Model(t), "--out", filepath.Join(t.TempDir(), "M1"), tc.flag, tc.value)
 		require.Equal(t, 2, r.Status, tc.flag)

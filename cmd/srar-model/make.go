@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -31,6 +30,10 @@ var tokenizerFiles = []string{"tokenizer.json", "tokenizer_config.json", "specia
 
 // init makes a policy with random weights.
 func (o *options) init(t *tool.Tool) error {
+	c, err := o.config()
+	if err != nil {
+		return err
+	}
 	files, err := o.files()
 	if err != nil {
 		return err
@@ -43,12 +46,30 @@ func (o *options) init(t *tool.Tool) error {
 	if err != nil {
 		return fmt.Errorf("tokenizer %s: %w", o.tokenizer, err)
 	}
-	o.shape.Vocab, o.shape.EOS = tok.Size(), []int32{end}
-	if err := ckpt.Init(o.out, o.shape, files, o.seed); err != nil {
+	c.Vocab, c.EOS = tok.Size(), []int32{end}
+	if err := ckpt.Init(o.out, c, files, o.seed); err != nil {
 		return err
 	}
 	t.Logf("%s: new policy, %d tokens", o.out, tok.Size())
 	return nil
+}
+
+// dtypes are the values of --dtype and what config.json calls them.
+var dtypes = map[string]string{"f32": "float32", "bf16": "bfloat16"}
+
+// config returns what the flags ask for, but for what the tokenizer decides.
+func (o *options) config() (ckpt.Config, error) {
+	c, err := ckpt.Default(o.family)
+	if err != nil {
+		return c, tool.Usagef("--family: %v", err)
+	}
+	if c.DType = dtypes[o.dtype]; c.DType == "" {
+		return c, tool.Usagef("--dtype is %q; f32 and bf16 are", o.dtype)
+	}
+	s := o.shape
+	c.Hidden, c.Layers, c.Heads, c.KVHeads, c.HeadDim, c.Intermediate = s.Hidden, s.Layers, s.Heads, s.KVHeads, s.HeadDim, s.Intermediate
+	c.MaxPositions, c.Window, c.RopeTheta, c.Tied = 4096, 0, s.RopeTheta, !o.untied
+	return c, nil
 }
 
 // files reads the files of --tokenizer.
@@ -127,28 +148,36 @@ func complete(files map[string][]byte, tok *token.Tokenizer) (end int32, err err
 	return end, nil
 }
 
-// release makes a fresh policy of a checkpoint's weights.
-func (o *options) release(t *tool.Tool, c *ckpt.Checkpoint) error {
+// copies are the types that import writes.
+var copies = map[string]ckpt.DType{"f32": ckpt.F32, "bf16": ckpt.BF16, "f16": ckpt.F16}
+
+// copy makes a fresh policy of a checkpoint's weights: release as they are,
+// import as --dtype says.
+func (o *options) copy(t *tool.Tool, verb string, c *ckpt.Checkpoint) error {
+	args := []string{verb}
+	if t.IsSet("dtype") {
+		if _, ok := copies[o.dtype]; !ok {
+			return tool.Usagef("--dtype is %q; f32, bf16 and f16 are", o.dtype)
+		}
+		args = append(args, "--dtype", o.dtype)
+	}
 	digest, err := c.Digest()
 	if err != nil {
 		return err
 	}
 	t.Record("model", digest)
-	e := t.Entry()
-	e.Args = []string{"release"}
-	entry, err := json.Marshal(e)
+	meta, err := provenance(t, args, c)
 	if err != nil {
 		return err
 	}
-	m := c.Meta()
-	meta := ckpt.Meta{
-		Parent:  digest,
-		Made:    fmt.Sprintf("sha256:%x", sha256.Sum256(fmt.Appendf(nil, "release %s step %d made %s", digest, m.Step, m.Made))),
-		History: append(m.History[:len(m.History):len(m.History)], entry),
+	if t.IsSet("dtype") {
+		err = ckpt.Convert(o.out, c, copies[o.dtype], meta)
+	} else {
+		err = ckpt.Write(o.out, ckpt.Update{Parent: c, Meta: meta})
 	}
-	if err := ckpt.Write(o.out, ckpt.Update{Parent: c, Meta: meta}); err != nil {
+	if err != nil {
 		return err
 	}
-	t.Logf("%s: the weights of %s after %d steps", o.out, c.Dir(), m.Step)
+	t.Logf("%s: the weights of %s after %d steps", o.out, c.Path(), c.Step())
 	return nil
 }

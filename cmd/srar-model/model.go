@@ -17,13 +17,15 @@ type options struct {
 	out       string
 	seed      uint64
 	tokenizer string
-	shape     ckpt.Config
+	family    string
+	dtype     string
+	untied    bool
+	shape     ckpt.Config // what flags say of it
+	bench     bench
 }
 
 func setup(t *tool.Tool) func(context.Context) error {
-	o := options{shape: ckpt.Config{
-		ModelType: "qwen3", Architecture: "Qwen3ForCausalLM", MaxPositions: 4096, RopeTheta: 10000, RMSNormEps: 1e-6, Tied: true, QKNorm: true,
-	}}
+	var o options
 	t.Flags.StringVar(&o.out, "out", "", "")
 	t.Flags.Uint64Var(&o.seed, "seed", 0, "")
 	t.Flags.IntVar(&o.shape.Hidden, "hidden", 48, "")
@@ -32,18 +34,28 @@ func setup(t *tool.Tool) func(context.Context) error {
 	t.Flags.IntVar(&o.shape.KVHeads, "kv-heads", 2, "")
 	t.Flags.IntVar(&o.shape.HeadDim, "head-dim", 12, "")
 	t.Flags.IntVar(&o.shape.Intermediate, "intermediate", 144, "")
+	t.Flags.Float64Var(&o.shape.RopeTheta, "rope-theta", 10000, "")
+	t.Flags.StringVar(&o.family, "family", "qwen3", "")
+	t.Flags.StringVar(&o.dtype, "dtype", "f32", "")
+	t.Flags.BoolVar(&o.untied, "untied", false, "")
 	t.Flags.StringVar(&o.tokenizer, "tokenizer", "arith", "")
 	t.ThreadsFlag()
+	o.bench.register(t)
 	return func(ctx context.Context) error { return o.run(ctx, t) }
 }
 
 // subcommands says which flags act on which, beside those of every command.
 var subcommands = map[string][]string{
-	"init":     {"out", "seed", "hidden", "layers", "heads", "kv-heads", "head-dim", "intermediate", "tokenizer"},
-	"info":     {},
-	"digest":   {},
-	"selftest": {"threads"},
+	"init":     {"out", "seed", "hidden", "layers", "heads", "kv-heads", "head-dim", "intermediate", "rope-theta", "family", "dtype", "untied", "tokenizer"},
+	"info":     {"o"},
+	"digest":   {"o"},
+	"selftest": {"threads", "o"},
+	"bench":    benchFlags,
 	"release":  {"out"},
+	"import":   {"out", "dtype"},
+	"merge":    {"out"},
+	"average":  {"out"},
+	"diff":     {"o"},
 }
 
 func (o *options) run(ctx context.Context, t *tool.Tool) error {
@@ -54,19 +66,45 @@ func (o *options) run(ctx context.Context, t *tool.Tool) error {
 	if verb == "init" {
 		return o.init(t)
 	}
+	switch verb {
+	case "bench":
+		return o.bench.run(ctx, t, dir)
+	case "merge":
+		return o.merge(t, dir, t.Args()[2])
+	case "average":
+		return o.average(t, t.Args()[1:])
+	}
+	if verb == "info" && isAdapter(dir) {
+		a, err := ckpt.OpenAdapter(dir)
+		if err != nil {
+			return err
+		}
+		w, err := t.Text()
+		if err != nil {
+			return err
+		}
+		return infoAdapter(w, a)
+	}
 	c, err := ckpt.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	if verb == "release" {
-		return o.release(t, c)
+	if verb == "release" || verb == "import" {
+		return o.copy(t, verb, c)
 	}
 	w, err := t.Text()
 	if err != nil {
 		return err
 	}
 	switch verb {
+	case "diff":
+		other, err := ckpt.Open(t.Args()[2])
+		if err != nil {
+			return err
+		}
+		defer other.Close()
+		return diff(w, c, other)
 	case "info":
 		return info(w, c)
 	case "digest":
@@ -81,18 +119,26 @@ func (o *options) run(ctx context.Context, t *tool.Tool) error {
 func (o *options) parse(t *tool.Tool) (verb, dir string, err error) {
 	args := t.Args()
 	if len(args) == 0 {
-		return "", "", tool.Usagef("what to do is missing: init, info, digest, selftest or release")
+		return "", "", tool.Usagef("what to do is missing: init, import, info, digest, selftest, bench, release, merge, average or diff")
 	}
 	verb = args[0]
 	flags, ok := subcommands[verb]
 	if !ok {
-		return "", "", tool.Usagef("no such thing to do: %q; init, info, digest, selftest and release are", verb)
+		return "", "", tool.Usagef("no such thing to do: %q; init, import, info, digest, selftest, bench, release, merge, average and diff are", verb)
 	}
 	switch n := len(args) - 1; {
 	case verb == "init" && n != 0:
 		return "", "", tool.Usagef("init takes no operand, %d given; --out names the directory", n)
-	case verb != "init" && n != 1:
-		return "", "", tool.Usagef("%s takes one directory, %d given", verb, n)
+	case verb == "bench" && n > 1:
+		return "", "", tool.Usagef("bench takes one model or none, %d given", n)
+	case verb == "merge" && n != 2:
+		return "", "", tool.Usagef("merge takes a model and an adapter, %d operands given", n)
+	case verb == "diff" && n != 2:
+		return "", "", tool.Usagef("diff takes two models, %d given", n)
+	case verb == "average" && n < 2:
+		return "", "", tool.Usagef("average takes two models or more, %d given", n)
+	case !slices.Contains([]string{"init", "bench", "merge", "diff", "average"}, verb) && n != 1:
+		return "", "", tool.Usagef("%s takes one model, %d given", verb, n)
 	}
 	for _, list := range subcommands {
 		for _, f := range list {
@@ -101,10 +147,13 @@ func (o *options) parse(t *tool.Tool) (verb, dir string, err error) {
 			}
 		}
 	}
-	if (verb == "init" || verb == "release") && o.out == "" {
+	if slices.Contains(flags, "out") && o.out == "" {
 		return "", "", tool.Usagef("--out is missing")
 	}
-	return verb, args[len(args)-1], nil
+	if len(args) > 1 {
+		dir = args[1]
+	}
+	return verb, dir, nil
 }
 
 // info writes what a checkpoint is.
@@ -129,12 +178,18 @@ func info(w io.Writer, c *ckpt.Checkpoint) error {
 	line("layers", "%d of width %d, MLP %d", cfg.Layers, cfg.Hidden, cfg.Intermediate)
 	line("heads", "%d query, %d key and value, of width %d", cfg.Heads, cfg.KVHeads, cfg.HeadDim)
 	line("rotary base", "%s", strconv.FormatFloat(cfg.RopeTheta, 'f', -1, 64))
+	if s := cfg.RopeScaling; s.Kind != "" {
+		line("positions", "scaled by %v (%s)", s.Factor, s.Kind)
+	}
+	if cfg.Window > 0 {
+		line("window", "%d positions", cfg.Window)
+	}
 	output := "of its own"
 	if cfg.Tied {
 		output = "the embedding"
 	}
 	line("output matrix", "%s, %d rows", output, cfg.Vocab)
-	tok, err := token.Load(c.Dir())
+	tok, err := token.Load(c.Files())
 	if err != nil {
 		return err
 	}
@@ -143,9 +198,7 @@ func info(w io.Writer, c *ckpt.Checkpoint) error {
 		line("end token", "%d %s", id, tok.Text(id))
 	}
 	line("step", "%d", c.Step())
-	if m := c.Meta(); m.Parent != "" {
-		line("parent", "%s", m.Parent)
-	}
+	lineage(line, c.Meta())
 	line("weights", "%s", digest)
 	return tab.Flush()
 }

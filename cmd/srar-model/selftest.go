@@ -26,7 +26,7 @@ func selftest(ctx context.Context, t *tool.Tool, w io.Writer, c *ckpt.Checkpoint
 		return err
 	}
 	fmt.Fprintf(w, "weights    %d numbers, all finite\n", n)
-	enc, err := prompt.Load(c.Dir())
+	enc, err := prompt.Load(c.Files())
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func selftest(ctx context.Context, t *tool.Tool, w io.Writer, c *ckpt.Checkpoint
 	}
 	fmt.Fprintf(w, "prompt     %d tokens\n", len(ids))
 
-	be, err := op.NewCPU(threads)
+	be, err := op.NewCPU(threads, op.F32)
 	if err != nil {
 		return err
 	}

@@ -361,6 +361,7 @@ type AdapterUpdate struct {
 	Meta      Meta
 	Optimizer []Array // see [Update]
 	Metrics   []byte
+	Stop      func() error
 }
 
 // WriteAdapter makes the directory dir from u, whole or not at all, as [Write]
@@ -399,10 +400,10 @@ func (u AdapterUpdate) write(tmp string) error {
 	if err := writeBytes(filepath.Join(tmp, adapterConfigFile), config); err != nil {
 		return err
 	}
-	if err := writeArrays(filepath.Join(tmp, adapterWeightsFile), list); err != nil {
+	if err := writeArrays(filepath.Join(tmp, adapterWeightsFile), list, u.Stop); err != nil {
 		return err
 	}
-	if err := writeOptimizer(tmp, u.Optimizer); err != nil {
+	if err := writeOptimizer(tmp, u.Optimizer, u.Stop); err != nil {
 		return err
 	}
 	if u.Metrics != nil {
@@ -410,5 +411,8 @@ func (u AdapterUpdate) write(tmp string) error {
 			return err
 		}
 	}
-	return writeMeta(tmp, u.Meta)
+	if err := writeMeta(tmp, u.Meta); err != nil {
+		return err
+	}
+	return stopped(u.Stop)
 }

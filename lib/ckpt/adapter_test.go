@@ -153,7 +153,7 @@ func TestBadAdapters(t *testing.T) {
 	}{
 		{"peft_type", "IA3", `peft_type is "IA3", not LORA`},
 		{"r", 0, "r is 0"},
-		{"r", 3, "has shape [2 6], the rank is 3"},
+		{"r", 3, "has shape [2 10], the rank is 3"},
 		{"lora_alpha", -1, "lora_alpha is -1"},
 		{"bias", "all", `bias is "all", not none`},
 		{"use_dora", true, "use_dora is true, which is not computed"},
@@ -178,7 +178,9 @@ func TestBadAdapters(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, good, 0o666))
 
 	nameA, nameB := a.Pairs[0].Names()
-	one := func(name string, shape ...int) array { return array{name, F32, shape, make([]float32, shape[0]*shape[1])} }
+	one := func(name string, shape ...int) array {
+		return array{name, F32, shape, make([]float32, shape[0]*shape[1])}
+	}
 	for _, tc := range []struct {
 		list []array
 		want string

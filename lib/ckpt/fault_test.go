@@ -161,3 +161,34 @@ func TestOrderOfWriting(t *testing.T) {
 		}
 	}
 }
+
+// TestStop: a writing that is told to stop, at whichever time it asks, leaves nothing.
+func TestStop(t *testing.T) {
+	c := open(t, shard(t, makeTiny(t, tiny, BF16, nil), 2))
+	u, _ := update(t, c)
+	over := errors.New("over")
+	asked := 0
+	for n := 0; ; n++ {
+		beside := t.TempDir()
+		asked = 0
+		u.Stop = func() error {
+			if asked++; asked > n {
+				return over
+			}
+			return nil
+		}
+		err := Write(filepath.Join(beside, "M1"), u)
+		if asked <= n {
+			require.NoError(t, err)
+			break
+		}
+		require.ErrorIs(t, err, over)
+		require.Empty(t, names(t, beside))
+	}
+	require.Equal(t, len(c.Names())+len(u.Optimizer)+1, asked)
+
+	a := adapted(t, open(t, c.Path()))
+	beside := t.TempDir()
+	require.ErrorIs(t, WriteAdapter(filepath.Join(beside, "A"), AdapterUpdate{Adapter: a, Stop: func() error { return over }}), over)
+	require.Empty(t, names(t, beside))
+}

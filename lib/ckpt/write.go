@@ -27,6 +27,9 @@ type Update struct {
 	Optimizer []Array
 	// Metrics is the content of [MetricsFile]. Nil: there is none.
 	Metrics []byte
+	// Stop, where it is not nil, is asked before each tensor and before the
+	// directory gets its name: an error ends the writing and leaves nothing.
+	Stop func() error
 
 	as *DType // what [Convert] rounds the weights to
 }
@@ -85,7 +88,7 @@ func (u Update) write(tmp string) error {
 			}
 		}
 	}
-	if err := writeOptimizer(tmp, u.Optimizer); err != nil {
+	if err := writeOptimizer(tmp, u.Optimizer, u.Stop); err != nil {
 		return err
 	}
 	if u.Metrics != nil {
@@ -93,7 +96,18 @@ func (u Update) write(tmp string) error {
 			return err
 		}
 	}
-	return writeMeta(tmp, u.Meta)
+	if err := writeMeta(tmp, u.Meta); err != nil {
+		return err
+	}
+	return stopped(u.Stop)
+}
+
+// stopped asks an [Update.Stop].
+func stopped(stop func() error) error {
+	if stop == nil {
+		return nil
+	}
+	return stop()
 }
 
 // written reports whether this package alone writes files of that name.
@@ -164,6 +178,9 @@ func retype(config []byte, d DType) ([]byte, error) {
 
 // put writes the new values of a tensor as type d.
 func (u Update) put(w *bufio.Writer, t Tensor, d DType) error {
+	if err := stopped(u.Stop); err != nil {
+		return err
+	}
 	x, err := u.weight(t)
 	if err == nil && x == nil && d != t.DType {
 		x, err = t.Float32()
@@ -255,18 +272,26 @@ func (a Array) output() output {
 
 // writeOptimizer writes optimizer.safetensors in order of name, if there is
 // anything to write.
-func writeOptimizer(dir string, list []Array) error {
+func writeOptimizer(dir string, list []Array, stop func() error) error {
 	if len(list) == 0 {
 		return nil
 	}
-	return writeArrays(filepath.Join(dir, optimizerFile), list)
+	return writeArrays(filepath.Join(dir, optimizerFile), list, stop)
 }
 
 // writeArrays writes a safetensors file of arrays.
-func writeArrays(path string, list []Array) error {
+func writeArrays(path string, list []Array, stop func() error) error {
 	all := make([]output, len(list))
 	for i, a := range list {
-		all[i] = a.output()
+		x := a.output()
+		put := x.put
+		x.put = func(w *bufio.Writer) error {
+			if err := stopped(stop); err != nil {
+				return err
+			}
+			return put(w)
+		}
+		all[i] = x
 	}
 	return writeContents(path, all)
 }
@@ -285,7 +310,7 @@ func writeTensors(path string, list []array) error {
 	for i, t := range list {
 		all[i] = Array{Name: t.Name, DType: t.DType, Shape: t.Shape, Floats: func() []float32 { return t.Data }}
 	}
-	return writeArrays(path, all)
+	return writeArrays(path, all, nil)
 }
 
 // output is a tensor to be written: put writes its bytes.

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"srar/lib/ckpt"
+	"srar/lib/tool"
+)
+
+// merge makes a fresh policy of a model and an adapter of it.
+func (o *options) merge(t *tool.Tool, model, adapter string) error {
+	c, err := ckpt.OpenAdapted(model, adapter)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	digest, err := c.Digest()
+	if err != nil {
+		return err
+	}
+	base, err := c.Base()
+	if err != nil {
+		return err
+	}
+	t.Record("model", digest)
+	t.Record("base", base)
+	meta, err := provenance(t, []string{"merge"}, c)
+	if err != nil {
+		return err
+	}
+	if err := ckpt.Write(o.out, ckpt.Update{Parent: c, Meta: meta}); err != nil {
+		return err
+	}
+	t.Logf("%s: the weights of %s with the adapter %s", o.out, model, adapter)
+	return nil
+}
