@@ -87,7 +87,7 @@ func TestMentions(t *testing.T) {
 // blanks.
 func TestLawMentions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		text := strings.TrimRight(rapid.String().Draw(t, "text"), `\\`) // with what follows it would be another word
+		text := strings.TrimRight(rapid.String().Draw(t, "text"), "\\") // with what follows it would be another word
 		if len(words(text)) == 0 {
 			require.False(t, Mentions("x "+text, text))
 			return
