@@ -33,8 +33,16 @@
 // along with the base; srar-model merge makes a checkpoint of both. The optimiser
 // of a checkpoint or adapter goes on where it was.
 //
+// Beside the columns of a Metric row the output has dual_clip_fraction, importance
+// (the mean weight of --tis), logprob_pearson and other_policy, the rows of the step
+// that another policy than --model sampled.
+//
 // The training must fit in the memory that is free, or in --memory, or it does
-// not begin; --dry-run says what it takes, without reading any rows.
+// not begin; --dry-run says what it takes, without reading any rows. Measured at
+// its peak, SmolLM2-135M in bfloat16 on rows of 288 tokens takes 4.6 GiB; with
+// --micro-tokens 256 3.9, with --checkpoint-activations 3.8, with --optimizer
+// adamw8bit 3.9, with the last two 3.1, with --lora-rank 16 and
+// --checkpoint-activations 2.1; Qwen3-0.6B with --checkpoint-activations 15.8.
 //
 // An --out that is complete and was made from the same parent, input and flags
 // is left as it is: the command repeats its metrics and exits 0. Made from

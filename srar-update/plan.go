@@ -12,14 +12,15 @@ import (
 // spare is the memory that the program takes beside the engine's.
 const spare = 64 << 20
 
-// defaultRowBytes bounds the rows in memory where nothing else does.
-const defaultRowBytes = 1 << 30
+// unknownRowBytes bounds the rows in memory where the system does not say what is
+// free.
+const unknownRowBytes = 1 << 30
 
 // sizeOf writes a number of bytes.
 func sizeOf(n int64) string { return tool.Size(n).String() + "B" }
 
-// fit works out the memory of the training and what is there for it, refuses what
-// cannot fit, and leaves the rest, half of it at most, to rows.
+// fit works out the memory of the training and what is there for it, 0 where that
+// is unknown, and leaves the rest to rows, half of it where nobody said how much.
 func (u *update) fit() (f llm.Footprint, most int64, err error) {
 	n, err := llm.Numerics(u.parent.Config, u.compute)
 	if err != nil {
@@ -35,9 +36,14 @@ func (u *update) fit() (f llm.Footprint, most int64, err error) {
 	if most == 0 {
 		most = tool.FreeMemory() // 0 where the system does not say
 	}
-	u.rowBytes = defaultRowBytes
-	if left := most - f.Total() - spare; most > 0 {
-		u.rowBytes = min(u.rowBytes, max(left/2, 0))
+	left := max(most-f.Total()-spare, 0)
+	switch {
+	case most == 0:
+		u.rowBytes = unknownRowBytes
+	case u.memory == 0:
+		u.rowBytes = left / 2
+	default:
+		u.rowBytes = left
 	}
 	return f, most, nil
 }

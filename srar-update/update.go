@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 
@@ -94,6 +95,8 @@ func (o *options) run(ctx context.Context, t *tool.Tool) (err error) {
 	if err != nil {
 		return err
 	}
+	// What lives long is the backend's; tensors on their way are garbage at once.
+	debug.SetGCPercent(20)
 	if u.model, err = llm.LoadCPU(u.parent, o.compute, threads); err != nil {
 		return err
 	}
@@ -215,6 +218,10 @@ func (u *update) load() (err error) {
 		}
 		return err
 	case u.parent.Step() > 0:
+		if u.low != nil {
+			return tool.WithHint(fmt.Errorf("%s: srar.json counts %d steps, but optimizer.safetensors is missing", u.lora.adapter, u.parent.Step()),
+				"srar-model merge makes a fresh policy of it")
+		}
 		return tool.WithHint(fmt.Errorf("%s: srar.json counts %d steps, but optimizer.safetensors is missing", u.options.model, u.parent.Step()),
 			"srar-model release makes a fresh policy of its weights")
 	}

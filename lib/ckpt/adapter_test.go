@@ -232,3 +232,21 @@ func TestProbe(t *testing.T) {
 	require.ErrorContains(t, Probe(filepath.Join(dir, "file", "M1")), "not a directory")
 	require.Equal(t, []string{"file"}, names(t, dir))
 }
+
+// FuzzAdapterConfig: no text crashes, and what is taken computes as here.
+func FuzzAdapterConfig(f *testing.F) {
+	f.Add([]byte(`{"peft_type":"LORA","r":8,"lora_alpha":16,"target_modules":["q_proj"],"bias":"none","rank_pattern":{},"use_dora":false}`))
+	f.Add([]byte(`{"peft_type":"LORA","r":8,"lora_alpha":16,"use_dora":true}`))
+	f.Add([]byte(`{"peft_type":"LORA","r":1e99}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := readAdapterConfig(b)
+		if err != nil {
+			return
+		}
+		require.Equal(t, "LORA", c.Type)
+		require.Positive(t, c.Rank)
+		require.Positive(t, c.Alpha)
+		require.Empty(t, c.Ranks)
+		require.Empty(t, c.Alphas)
+	})
+}

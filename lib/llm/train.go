@@ -119,6 +119,9 @@ func NewTrainer(m *Model, l Loss, o Optim) (*Trainer, error) {
 		t.master = be.New(m.mem.Len())
 		be.Copy(t.master, m.mem)
 	}
+	if m.head == 0 {
+		t.tied = be.New(m.params[0].n)
+	}
 	t.moments = newMoments(be, t.params, o.EightBit)
 	return t, nil
 }
@@ -128,11 +131,7 @@ func bareTrainer(m *Model, l Loss, o Optim) (*Trainer, error) {
 	if err := errors.Join(l.check(), o.check()); err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
-	t := &Trainer{m: m, loss: l, opt: o, MostDifference: math.Inf(1), grad: m.be.New(m.mem.Len())}
-	if m.head == 0 {
-		t.tied = m.be.New(m.params[0].n)
-	}
-	return t, nil
+	return &Trainer{m: m, loss: l, opt: o, MostDifference: math.Inf(1), grad: m.be.New(m.mem.Len())}, nil
 }
 
 // Steps returns the number of optimiser steps behind the weights, those
@@ -262,8 +261,17 @@ func (t *Trainer) Forget() { t.discard() }
 // discard forgets the mini-batch.
 func (t *Trainer) discard() {
 	t.sum = totals{}
-	t.m.be.Zero(t.grad)
-	t.m.be.Zero(t.tied)
+	if t.frozen == nil {
+		t.m.be.Zero(t.grad)
+		t.m.be.Zero(t.tied)
+		return
+	}
+	// What is never written takes no memory unless it is zeroed.
+	for i, p := range t.m.params {
+		if !t.frozen[i] || p.out == 0 {
+			t.m.be.Zero(p.of(t.grad))
+		}
+	}
 }
 
 // Step divides the accumulated gradient by what the aggregation asks for,

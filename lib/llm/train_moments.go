@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"srar/lib/ckpt"
 	"srar/lib/op"
@@ -71,19 +72,19 @@ func (m *moments) step(master, grad op.Buf, a op.AdamW) {
 // fewer than 32 bits, as float32. Moments in 8 bits are codes (U8, in the
 // parameter's shape) with scales NAME.m.scale and NAME.v.scale (float32), one for
 // each [op.Block8] elements: a moment is scale · [op.Decode8] of its code. The
-// values are read when they are written, a tensor at a time; no Step may come
-// between.
+// values are read when they are written, a tensor at a time, and hold until the
+// next is asked for; no Step may come between.
 func (t *Trainer) State() []ckpt.Array {
 	var list []ckpt.Array
 	for i, p := range t.params {
 		for _, part := range t.moments.parts(i) {
 			if part.codes {
 				list = append(list, ckpt.Array{Name: part.name, DType: ckpt.U8, Shape: p.shape(), Bytes: func() []byte {
-					return codeBytes(t.read(part.mem), p.n)
+					return codeBytes(t.borrow(part.mem), p.n)
 				}})
 				continue
 			}
-			list = append(list, ckpt.Array{Name: part.name, DType: ckpt.F32, Shape: part.shape(p), Floats: func() []float32 { return t.read(part.mem) }})
+			list = append(list, ckpt.Array{Name: part.name, DType: ckpt.F32, Shape: part.shape(p), Floats: func() []float32 { return t.borrow(part.mem) }})
 		}
 		if p.precision != ckpt.F32 {
 			list = append(list, ckpt.Array{Name: p.name, DType: ckpt.F32, Shape: p.shape(), Floats: func() []float32 { return t.Weight(p.name) }})
@@ -127,21 +128,23 @@ func (p *param) shape() []int {
 	return []int{p.out, p.in}
 }
 
-// Weight returns a copy of the float32 master of the named parameter; nil where
-// the trainer moves none of that name.
+// Weight returns the float32 master of the named parameter, which holds until
+// the next call of this or of a function of State; nil where the trainer moves none
+// of that name.
 func (t *Trainer) Weight(name string) []float32 {
 	for i := range t.params {
 		if p := &t.params[i]; p.name == name {
-			return t.read(p.of(t.master))
+			return t.borrow(p.of(t.master))
 		}
 	}
 	return nil
 }
 
-func (t *Trainer) read(mem op.Buf) []float32 {
-	x := make([]float32, mem.Len())
-	t.m.be.Read(x, mem)
-	return x
+// borrow reads mem to memory that is used again.
+func (t *Trainer) borrow(mem op.Buf) []float32 {
+	t.host = slices.Grow(t.host[:0], mem.Len())[:mem.Len()]
+	t.m.be.Read(t.host, mem)
+	return t.host
 }
 
 // codeBytes takes n codes out of words of four; words is the other way.

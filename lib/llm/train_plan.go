@@ -74,7 +74,10 @@ func (p Plan) Footprint(c *ckpt.Checkpoint) (Footprint, error) {
 		f.Gradients += 4 * elements(trained[0].Shape)
 	}
 	if p.Adapter != nil {
-		trained = p.Adapter.Parameters()
+		trained, f.Gradients = p.Adapter.Parameters(), 0
+		for _, pair := range p.Adapter.Pairs { // those of frozen matrices are never written
+			f.Gradients += 4 * int64(pair.Out) * int64(pair.In)
+		}
 	}
 	for _, t := range trained {
 		n := elements(t.Shape)

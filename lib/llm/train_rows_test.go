@@ -154,55 +154,6 @@ func TestImportanceNeedsSampled(t *testing.T) {
 	require.EqualError(t, tr.Accumulate(rows), "train: row 0: recorded log-probability: 0 values for 7 tokens")
 }
 
-// 8-bit moments go on as if they had never been written; other bits are refused.
-func TestEightBitMoments(t *testing.T) {
-	shape := tiny
-	shape.Architecture, shape.Vocab = "Qwen3ForCausalLM", 500 // an embedding of 5,000
-	dir := t.TempDir() + "/M0"
-	require.NoError(t, ckpt.Init(dir, shape, nil, 1))
-	c, err := ckpt.Open(dir)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, c.Close()) }()
-	be := newBackend(t, 2)
-	load := func() *Model {
-		m, err := Load(be, c)
-		require.NoError(t, err)
-		return m
-	}
-	o := adam
-	o.EightBit = true
-	step := func(tr *Trainer, seed uint64) Metrics {
-		require.NoError(t, tr.Accumulate(randomRows(shape, 5, seed)))
-		x, err := tr.Step(1e-2)
-		require.NoError(t, err)
-		return x
-	}
-	tr := newTrainer(t, load(), pg(), o)
-	require.True(t, tr.moments.eight(0))
-	require.False(t, tr.moments.eight(1))
-	step(tr, 1)
-	step(tr, 2)
-	next := t.TempDir() + "/M1"
-	require.NoError(t, ckpt.Write(next, ckpt.Update{Parent: c, Weights: tr.Weight, Optimizer: tr.State(), Meta: ckpt.Meta{Step: 2}}))
-	d, err := ckpt.Open(next)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, d.Close()) }()
-	again, err := Load(be, d)
-	require.NoError(t, err)
-	opt, err := d.Optimizer()
-	require.NoError(t, err)
-	defer func() { require.NoError(t, opt.Close()) }()
-	back := newTrainer(t, again, pg(), o)
-	require.NoError(t, back.Restore(2, opt))
-	equalTrainers(t, tr, back)
-	require.Equal(t, step(tr, 3), step(back, 3))
-	equalTrainers(t, tr, back)
-
-	var bits *BitsError
-	require.ErrorAs(t, newTrainer(t, load(), pg(), adam).Restore(2, opt), &bits)
-	require.Equal(t, "model.embed_tokens.weight.m", bits.Name)
-}
-
 // The plan says what the backend then holds, but for the reserve of buffers that
 // grow.
 func TestFootprint(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"sync"
 )
 
 // Block8 is the number of elements that share a scale in 8-bit moments.
@@ -52,21 +53,44 @@ func Decode8(code byte, signed bool) float32 {
 	return unsigned8[code]
 }
 
-// border8 holds the middle between each number of a table and the next.
-type border8 [255]float32
+// border8 finds the code whose number is nearest.
+type border8 struct {
+	middle [255]float32 // between each number of the table and the next
+	// start holds for the upper 15 bits of a float32 the code of the lowest number
+	// that begins with them.
+	start [1 << 15]uint8
+}
 
-var signedBorder8, unsignedBorder8 = borders8(&signed8), borders8(&unsigned8)
+// Made when first asked for: few commands train.
+var (
+	signedBorder8   = sync.OnceValue(func() *border8 { return borders8(&signed8) })
+	unsignedBorder8 = sync.OnceValue(func() *border8 { return borders8(&unsigned8) })
+)
 
-func borders8(table *[256]float32) (b border8) {
-	for i := range b {
-		b[i] = float32((float64(table[i]) + float64(table[i+1])) / 2)
+func borders8(table *[256]float32) *border8 {
+	b := &border8{}
+	for i := range b.middle {
+		b.middle[i] = float32((float64(table[i]) + float64(table[i+1])) / 2)
+	}
+	for i := range b.start {
+		low := uint32(i) << 17
+		if i >= 1<<14 {
+			low |= 1<<17 - 1 // the lowest of negative numbers has the highest bits
+		}
+		x := math.Float32frombits(low)
+		b.start[i] = uint8(sort.Search(len(b.middle), func(k int) bool { return x <= b.middle[k] }))
 	}
 	return b
 }
 
-// nearest returns the code of the number nearest to x in [-1, 1].
+// nearest returns the code of the number nearest to x in [-1, 1], the lower one
+// where x lies on a border.
 func (b *border8) nearest(x float32) int {
-	return sort.Search(len(b), func(i int) bool { return x <= b[i] })
+	i := int(b.start[math.Float32bits(x)>>17])
+	for i < len(b.middle) && x > b.middle[i] {
+		i++
+	}
+	return i
 }
 
 // adamW8 is one step with 8-bit moments, its items blocks of Block8.
@@ -98,10 +122,10 @@ func (a *adamW8) do(t *thread, lo, hi int) {
 		decode8(m[:n], mc, a.mScale[b], &signed8)
 		decode8(v[:n], vc, a.vScale[b], &unsigned8)
 		t.tier.adamW(a.p[from:to], a.g[from:to], m[:n], v[:n], &a.s)
-		a.mScale[b] = encode8(mc, m[:n], &signedBorder8, 0)
+		a.mScale[b] = encode8(mc, m[:n], signedBorder8(), 0)
 		// A second moment that is not zero is never stored as zero: the step would
 		// divide by epsilon.
-		a.vScale[b] = encode8(vc, v[:n], &unsignedBorder8, 1)
+		a.vScale[b] = encode8(vc, v[:n], unsignedBorder8(), 1)
 	}
 }
 

@@ -28,10 +28,14 @@ func TestDynamicCodes(t *testing.T) {
 	require.InDelta(t, 0.55e-6, signed8[128], 1e-12)
 	require.InDelta(t, 0.325e-6, unsigned8[1], 1e-12)
 	for code, x := range signed8 {
-		require.Equal(t, code, signedBorder8.nearest(x))
+		require.Equal(t, code, signedBorder8().nearest(x))
 	}
 	for code, x := range unsigned8 {
-		require.Equal(t, code, unsignedBorder8.nearest(x))
+		require.Equal(t, code, unsignedBorder8().nearest(x))
+	}
+	for i, x := range signedBorder8().middle {
+		require.Equal(t, i, signedBorder8().nearest(x))
+		require.Equal(t, i+1, signedBorder8().nearest(math.Nextafter32(x, 2)))
 	}
 }
 
@@ -43,7 +47,7 @@ func TestEncode8(t *testing.T) {
 			x[i] = float32(r.NormFloat64() * math.Pow10(-r.IntN(9)))
 		}
 		codes := make([]float32, Codes8(n))
-		scale := encode8(codes, x, &signedBorder8, 0)
+		scale := encode8(codes, x, signedBorder8(), 0)
 		decode8(y, codes, scale, &signed8)
 		for i := range x {
 			size := math.Abs(float64(x[i])) / float64(scale)
@@ -54,11 +58,11 @@ func TestEncode8(t *testing.T) {
 		}
 	}
 	codes := make([]float32, 1)
-	require.Zero(t, encode8(codes, []float32{0, 0}, &signedBorder8, 0))
+	require.Zero(t, encode8(codes, []float32{0, 0}, signedBorder8(), 0))
 	y := make([]float32, 2)
 	decode8(y, codes, 0, &signed8)
 	require.Equal(t, []float32{0, 0}, y)
-	scale := encode8(codes, []float32{1, 1e-20, 0}, &unsignedBorder8, 1)
+	scale := encode8(codes, []float32{1, 1e-20, 0}, unsignedBorder8(), 1)
 	decode8(y, codes, scale, &unsigned8)
 	require.Equal(t, unsigned8[1], y[1])
 	require.Zero(t, math.Float32bits(codes[0])>>16&0xff)
@@ -154,4 +158,48 @@ func TestAdamW8FirstStep(t *testing.T) {
 	c.Read(got, q)
 	require.Equal(t, want, got)
 	require.Panics(t, func() { c.AdamW8(q, g, c.New(n), c.New(n), c.New(1), c.New(1), a) })
+}
+
+// A second moment far below its block's largest is not taken for zero: the next
+// step, whose gradient is zero, would divide by epsilon.
+func TestAdamW8SmallSecondMoment(t *testing.T) {
+	c, err := NewCPU(1, F32)
+	require.NoError(t, err)
+	defer c.Close()
+	const n = 4
+	p, g, m, v, ms, vs := c.New(n), c.New(n), c.New(1), c.New(1), c.New(1), c.New(1)
+	a := AdamW{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-12, Scale: 1}
+	for a.Step = 1; a.Step <= 2; a.Step++ {
+		c.Write(g, []float32{1, 1e-4, -1e-4, 0})
+		if a.Step == 2 {
+			c.Zero(g)
+		}
+		c.AdamW8(p, g, m, v, ms, vs, a)
+	}
+	x := make([]float32, n)
+	c.Read(x, p)
+	for i, y := range x {
+		require.InDelta(t, 0, y, 2.1*a.LR, i)
+	}
+	require.Zero(t, x[3])
+}
+
+// BenchmarkAdamW8 steps a million parameters.
+func BenchmarkAdamW8(b *testing.B) {
+	c, err := NewCPU(1, F32)
+	require.NoError(b, err)
+	defer c.Close()
+	const n = 1 << 20
+	r := rand.New(rand.NewPCG(1, 2))
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(r.NormFloat64())
+	}
+	p, g := c.New(n), c.New(n)
+	c.Write(g, x)
+	m, v, ms, vs := c.New(Codes8(n)), c.New(Codes8(n)), c.New(Scales8(n)), c.New(Scales8(n))
+	for step := int64(1); b.Loop(); step++ {
+		c.AdamW8(p, g, m, v, ms, vs, AdamW{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Scale: 1, Step: step})
+	}
+	b.ReportMetric(float64(b.N)*n/b.Elapsed().Seconds()/1e6, "Mparam/s")
 }
