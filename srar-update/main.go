@@ -40,7 +40,7 @@
 // The training must fit in the memory that is free, or in --memory, or it does
 // not begin; --dry-run says what it takes, without reading any rows. Measured at
 // its peak, SmolLM2-135M in bfloat16 on rows of 288 tokens takes 4.6 GiB; with
-// --micro-tokens 256 3.9, with --checkpoint-activations 3.8, with --optimizer
+// --micro-tokens 256 3.9, with --checkpoint-activations 3.7, with --optimizer
 // adamw8bit 3.9, with the last two 3.1, with --lora-rank 16 and
 // --checkpoint-activations 2.1; Qwen3-0.6B with --checkpoint-activations 15.8.
 //

@@ -34,10 +34,10 @@ func (f Footprint) Total() int64 {
 }
 
 // MicroTokens returns the bound on the tokens fed at once that suits a model: more
-// leave the processor's cache, less do not fill it.
+// leave the processor's cache. Who recomputes activations wants memory, and gets less.
 func MicroTokens(c ckpt.Config, checkpointActivations bool) int {
 	if checkpointActivations {
-		return 1024
+		return 512
 	}
 	m := Model{cfg: c}
 	m.defaults()
