@@ -8,7 +8,8 @@ import (
 // The roofline of a step of a model (Williams, Waterman and Patterson 2009, "Roofline:
 // An insightful visual performance model"): each operator takes at least as long as
 // its multiplications take at the peak, and as its bytes take at the bandwidth, the
-// longer of the two; a step takes the sum. Biases, vectors and the gathering of rows
+// longer of the two; a step takes the sum. What is written goes beside what is read
+// and does not count. Biases, vectors and the gathering of rows
 // count as nothing.
 
 // operator names operators of one kind and shape: a method of [op.Backend] and, of
@@ -22,10 +23,10 @@ type operator struct {
 // additions count one each.
 type load struct {
 	flops float64 // of products
-	// far are the bytes of what lies apart from one step to the next: weights, their
+	// far are the bytes read of what lies apart from one step to the next: weights, their
 	// gradients and moments, keys and values.
 	far float64
-	// near are the bytes of activations, read and written.
+	// near are the bytes read of activations.
 	near float64
 }
 
@@ -94,10 +95,11 @@ func matrices(c ckpt.Config) []matrix {
 	return []matrix{{hc, c.Hidden}, {gc, c.Hidden}, {gc, c.Hidden}, {c.Hidden, hc}, {c.Intermediate, c.Hidden}, {c.Intermediate, c.Hidden}, {c.Hidden, c.Intermediate}}
 }
 
-// product adds y = x·Wᵀ of rows rows.
-func (s *step) product(name string, m matrix, rows, far float64) {
-	out, in := float64(m.out), float64(m.in)
-	s.add(name, m.out, m.in, load{2 * rows * out * in, far * out * in, float * rows * (out + in)})
+// product adds one with so many rows of activations, which reads far bytes for each
+// weight and near numbers for each row.
+func (s *step) product(name string, m matrix, rows, far float64, near int) {
+	size := float64(m.out) * float64(m.in)
+	s.add(name, m.out, m.in, load{2 * rows * size, far * size, float * rows * float64(near)})
 }
 
 // decoding is the step of a token of each of rows sequences, the last of
@@ -108,9 +110,9 @@ func decoding(c ckpt.Config, n op.Numerics, rows, positions int) *step {
 	s.forward(c, r, w)
 	kv := float64(c.Layers * c.KVHeads * c.HeadDim)
 	q := float64(c.Layers * c.Heads * c.HeadDim)
-	s.add("CacheWrite", 0, 0, load{near: 2 * r * kv * (float + w)})
-	s.add("Attend", 0, 0, load{4 * r * q * float64(positions), 2 * w * r * kv * float64(positions), 2 * float * r * q})
-	s.product("MatMul", matrix{c.Vocab, c.Hidden}, r, w)
+	s.add("CacheWrite", 0, 0, load{near: 2 * float * r * kv})
+	s.add("Attend", 0, 0, load{4 * r * q * float64(positions), 2 * w * r * kv * float64(positions), float * r * q})
+	s.product("MatMul", matrix{c.Vocab, c.Hidden}, r, w, c.Hidden)
 	s.add("Draw", 0, 0, load{near: float * r * float64(c.Vocab)})
 	return s
 }
@@ -119,20 +121,20 @@ func decoding(c ckpt.Config, n op.Numerics, rows, positions int) *step {
 func (s *step) forward(c ckpt.Config, rows, width float64) {
 	d, f := float64(c.Hidden), float64(c.Intermediate)
 	heads := float64((c.Heads + c.KVHeads) * c.HeadDim)
-	s.add("Embed", 0, 0, load{near: 2 * float * rows * d})
+	s.add("Embed", 0, 0, load{near: float * rows * d})
 	for range c.Layers {
 		for _, m := range matrices(c) {
-			s.product("MatMul", m, rows, width)
+			s.product("MatMul", m, rows, width, m.in)
 		}
 		norm := 2 * d
 		if c.QKNorm {
 			norm += heads
 		}
-		s.add("RMSNorm", 0, 0, load{near: 2 * float * rows * norm})
-		s.add("Rotate", 0, 0, load{near: 2 * float * rows * heads})
-		s.add("SwiGLU", 0, 0, load{near: 3 * float * rows * f})
+		s.add("RMSNorm", 0, 0, load{near: float * rows * norm})
+		s.add("Rotate", 0, 0, load{near: float * rows * heads})
+		s.add("SwiGLU", 0, 0, load{near: 2 * float * rows * f})
 	}
-	s.add("RMSNorm", 0, 0, load{near: 2 * float * rows * d})
+	s.add("RMSNorm", 0, 0, load{near: float * rows * d})
 }
 
 // training is the step of AdamW on batch sequences of length tokens, logits of
@@ -145,16 +147,16 @@ func training(c ckpt.Config, n op.Numerics, batch, length int) *step {
 	q, kv := float64(c.Heads*c.HeadDim), float64(c.KVHeads*c.HeadDim)
 	s.forward(c, r, w)
 	head := matrix{c.Vocab, c.Hidden}
-	s.product("MatMul", head, r, w)
+	s.product("MatMul", head, r, w, c.Hidden)
 	s.add("LogProb", 0, 0, load{near: float * r * v})
-	s.add("LogProbGrad", 0, 0, load{near: 2 * float * r * v})
+	s.add("LogProbGrad", 0, 0, load{near: float * r * v})
 	s.backward(head, r, w)
 	// A token sees itself and those before it.
 	scores := float64(batch) * float64(length) * float64(length+1) / 2
 	for range c.Layers {
-		s.add("Attention", 0, 0, load{flops: 4 * q * scores, near: float * r * (2*q + 2*kv)})
+		s.add("Attention", 0, 0, load{flops: 4 * q * scores, near: float * r * (q + 2*kv)})
 		// Scores again, and the gradients by v, p, q and k.
-		s.add("AttentionGrad", 0, 0, load{flops: 10 * q * scores, near: float * r * (4*q + 4*kv)})
+		s.add("AttentionGrad", 0, 0, load{flops: 10 * q * scores, near: float * r * (3*q + 2*kv)})
 		for _, m := range matrices(c) {
 			s.backward(m, r, w)
 		}
@@ -162,12 +164,12 @@ func training(c ckpt.Config, n op.Numerics, batch, length int) *step {
 		if c.QKNorm {
 			norm += q + kv
 		}
-		s.add("RMSNormGrad", 0, 0, load{near: 4 * float * r * norm})
-		s.add("Rotate", 0, 0, load{near: 2 * float * r * (q + kv)})
-		s.add("SwiGLUGrad", 0, 0, load{near: 5 * float * r * f})
+		s.add("RMSNormGrad", 0, 0, load{near: 3 * float * r * norm})
+		s.add("Rotate", 0, 0, load{near: float * r * (q + kv)})
+		s.add("SwiGLUGrad", 0, 0, load{near: 3 * float * r * f})
 	}
-	s.add("RMSNormGrad", 0, 0, load{near: 4 * float * r * d})
-	s.add("EmbedGrad", 0, 0, load{near: 3 * float * r * d})
+	s.add("RMSNormGrad", 0, 0, load{near: 3 * float * r * d})
+	s.add("EmbedGrad", 0, 0, load{near: 2 * float * r * d})
 	all, packed := 0.0, 0.0
 	for _, p := range c.Parameters() {
 		size := 1.0
@@ -183,13 +185,13 @@ func training(c ckpt.Config, n op.Numerics, batch, length int) *step {
 		packed -= v * d // the embedding is only a table
 	}
 	s.add("SumSquares", 0, 0, load{far: float * all})
-	s.add("AdamW", 0, 0, load{far: 7 * float * all})         // reads p, g, m, v; writes p, m, v
-	s.add("Repack", 0, 0, load{far: (float + 2*w) * packed}) // a layout for each direction
+	s.add("AdamW", 0, 0, load{far: 4 * float * all})
+	s.add("Repack", 0, 0, load{far: float * packed})
 	return s
 }
 
 // backward adds the gradients by input and weights of a product.
 func (s *step) backward(m matrix, rows, width float64) {
-	s.product("MatMulGradX", m, rows, width)
-	s.product("MatMulGradW", m, rows, 2*float)
+	s.product("MatMulGradX", m, rows, width, m.out)
+	s.product("MatMulGradW", m, rows, float, m.out+m.in)
 }

@@ -56,7 +56,7 @@ type limit struct {
 // The working sets measured: each four times the one before, the first in the
 // first cache of a thread, the last in no cache.
 const (
-	smallestRead = 64 << 10
+	smallestRead = 16 << 10
 	largestRead  = 256 << 20
 )
 
@@ -110,16 +110,19 @@ func (c *cpu) peak(patience time.Duration) float64 {
 // reads measures [Ceiling.Reads] up to a working set of x, each for the time given.
 func (c *cpu) reads(patience time.Duration, x []float32) (all []Bandwidth) {
 	for size := smallestRead; size <= 4*len(x); size *= 4 {
-		r := reading{limit: c.tier.limit(c.numerics), x: x[:size/4], parts: len(c.threads), times: max(1, 32*smallestRead*len(c.threads)/size)}
+		r := reading{limit: c.tier.limit(c.numerics), x: x[:size/4], parts: len(c.threads), times: max(1, taskBytes*len(c.threads)/size)}
 		best := fastest(patience, func() { c.pool.run(&r, r.parts, r.parts) })
 		all = append(all, Bandwidth{size, float64(size*r.times) / best.Seconds()})
 	}
 	return all
 }
 
-// taskTime is about what one item of work takes: long against handing it out,
-// short enough for the collector of garbage to wait for it.
-const taskTime = 50 * time.Microsecond
+// About what one item of work takes: long against handing it out, short enough
+// for the collector of garbage to wait for it.
+const (
+	taskTime  = 50 * time.Microsecond
+	taskBytes = 2 << 20
+)
 
 // fastest runs f again and again and returns the time of the fastest run.
 func fastest(patience time.Duration, f func()) time.Duration {
@@ -172,19 +175,18 @@ func (r *reading) do(_ *thread, lo, hi int) {
 }
 
 // limitGeneric is that of plain Go, whose product is a chain of fma32.
-var limitGeneric = limit{multiplyGeneric, 2 * len(lanes{}), func(x []float32) { readGeneric(x) }}
+var limitGeneric = limit{func(n int) { multiplyGeneric(n) }, 2 * len(lanes{}), func(x []float32) { readGeneric(x) }}
 
-func multiplyGeneric(n int) {
+// multiplyGeneric returns a sum that needs every product, so that none is left out.
+func multiplyGeneric(n int) float32 {
 	var sums lanes
 	for i := range n {
 		x := float32(i & 1)
 		for j := range sums {
 			sums[j] = fma32(x, 1, sums[j])
 		}
-		if sums[0] > 1<<20 {
-			sums = lanes{}
-		}
 	}
+	return sums.sum()
 }
 
 // readGeneric returns a sum that needs every number, so that none is left out.

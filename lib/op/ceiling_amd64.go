@@ -8,14 +8,14 @@ func (t *tier) limit(n Numerics) limit {
 	case t == &generic:
 		return limitGeneric
 	case t == &avx2:
-		return limit{peak256, 12 * 16, readBy(read256, 64)}
+		return limit{peak256, 12 * 16, readBy(read256)}
 	case t.leftWords && n == BF16:
-		return limit{peakWords512, 24 * 64, readBy(read512, 128)}
+		return limit{peakWords512, 24 * 64, readBy(read512)}
 	}
-	return limit{peak512, 24 * 32, readBy(read512, 128)}
+	return limit{peak512, 24 * 32, readBy(read512)}
 }
 
-// readBy makes the function from a kernel that reads several float32 at once.
-func readBy(kernel func(x *float32, n int), several int) func(x []float32) {
-	return func(x []float32) { kernel(at(x, len(x)), len(x)/several) }
+// readBy makes the function from a kernel that reads 512 bytes at once.
+func readBy(kernel func(x *float32, n int)) func(x []float32) {
+	return func(x []float32) { kernel(at(x, len(x)), len(x)/128) }
 }

@@ -24,7 +24,7 @@ func peak512(n int)
 //go:noescape
 func peakWords512(n int)
 
-// read256 loads n times 256 bytes.
+// read256 loads n times 512 bytes.
 //
 //go:noescape
 func read256(x *float32, n int)

@@ -51,14 +51,15 @@ func (u unit) flops() int {
 
 // read writes a loop of loads. The numbers go nowhere: a load is done all the same.
 func (s simd) read() {
-	const loads = 8
-	s.begin("read", "func(x *float32, n int)", fmt.Sprintf("loads n times %d bytes.", loads*64/s.halves))
+	const bytes = 512
+	s.begin("read", "func(x *float32, n int)", fmt.Sprintf("loads n times %d bytes.", bytes))
 	x, n := param("x"), param("n")
+	vector := 64 / s.halves
 	Label("loop")
-	for i := range loads {
-		VMOVUPS(Mem{Base: x, Disp: i * 64 / s.halves}, s.reg())
+	for at := 0; at < bytes; at += vector {
+		VMOVUPS(Mem{Base: x, Disp: at}, s.reg())
 	}
-	ADDQ(I32(loads*64/s.halves), x)
+	ADDQ(I32(bytes), x)
 	DECQ(n)
 	JNZ(LabelRef("loop"))
 	s.end()
