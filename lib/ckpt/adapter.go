@@ -403,16 +403,5 @@ func (u AdapterUpdate) write(tmp string) error {
 	if err := writeArrays(filepath.Join(tmp, adapterWeightsFile), list, u.Stop); err != nil {
 		return err
 	}
-	if err := writeOptimizer(tmp, u.Optimizer, u.Stop); err != nil {
-		return err
-	}
-	if u.Metrics != nil {
-		if err := writeBytes(filepath.Join(tmp, MetricsFile), u.Metrics); err != nil {
-			return err
-		}
-	}
-	if err := writeMeta(tmp, u.Meta); err != nil {
-		return err
-	}
-	return stopped(u.Stop)
+	return writeOwn(tmp, u.Meta, u.Optimizer, u.Metrics, u.Stop)
 }

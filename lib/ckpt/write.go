@@ -88,18 +88,23 @@ func (u Update) write(tmp string) error {
 			}
 		}
 	}
-	if err := writeOptimizer(tmp, u.Optimizer, u.Stop); err != nil {
+	return writeOwn(tmp, u.Meta, u.Optimizer, u.Metrics, u.Stop)
+}
+
+// writeOwn writes the files beside the weights that are this project's own.
+func writeOwn(tmp string, meta Meta, optimizer []Array, metrics []byte, stop func() error) error {
+	if err := writeOptimizer(tmp, optimizer, stop); err != nil {
 		return err
 	}
-	if u.Metrics != nil {
-		if err := writeBytes(filepath.Join(tmp, MetricsFile), u.Metrics); err != nil {
+	if metrics != nil {
+		if err := writeBytes(filepath.Join(tmp, MetricsFile), metrics); err != nil {
 			return err
 		}
 	}
-	if err := writeMeta(tmp, u.Meta); err != nil {
+	if err := writeMeta(tmp, meta); err != nil {
 		return err
 	}
-	return stopped(u.Stop)
+	return stopped(stop)
 }
 
 // stopped asks an [Update.Stop].
