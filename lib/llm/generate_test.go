@@ -151,6 +151,11 @@ func (w *watched) ShareCache(src op.Cache, n int) op.Cache {
 	return k
 }
 
+func (w *watched) GrowCache(k op.Cache, n int) {
+	w.Backend.GrowCache(k, n)
+	w.peak = max(w.peak, w.CachesHeld())
+}
+
 func (w *watched) Embed(y, table op.Buf, ids []int32, d int) {
 	w.fed += len(ids)
 	w.held = max(w.held, w.Held())

@@ -205,9 +205,7 @@ func (g *generator) fit() error {
 			g.parked = append(g.parked, last)
 		}
 		if i < len(g.live) {
-			larger := g.m.be.ShareCache(q.cache, capacity(n))
-			g.m.be.FreeCache(q.cache)
-			q.cache = larger
+			g.m.be.GrowCache(q.cache, capacity(n))
 		}
 	}
 	return nil

@@ -146,11 +146,13 @@ type Backend interface {
 	// are stored rounded.
 	NewCache(layers, g, c, capacity int) Cache
 	// ShareCache returns a cache of at least capacity positions that begins with what
-	// src holds (the prompt of a group; a cache that has become too small). It refers
-	// to the positions of src up to the last multiple of 32 and copies the others; src
-	// may go on or be freed. Attend reads what sequences share but once, if they
-	// follow one another in the batch.
+	// src holds (the prompt of a group). It refers to the positions of src up to the
+	// last multiple of 32 and copies the others; src may go on or be freed. Attend
+	// reads what sequences share but once, if they follow one another in the batch.
 	ShareCache(src Cache, capacity int) Cache
+	// GrowCache gives k room for at least capacity positions. What it refers to stays
+	// where it is, the rest moves to larger memory.
+	GrowCache(k Cache, capacity int)
 	// FreeCache gives back the memory that no other cache refers to.
 	FreeCache(k Cache)
 	// CacheBytes returns the memory that NewCache takes. ShareCache takes that of the

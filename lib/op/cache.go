@@ -113,14 +113,39 @@ func (c *cpu) CachesHeld() int64 { return c.caches }
 func (c *cpu) FreeCache(k Cache) {
 	m := k.(*cache)
 	for _, s := range m.segments {
-		if s.users--; s.users > 0 {
-			continue
-		}
-		c.heap.put(s.k)
-		c.heap.put(s.v)
-		c.caches -= c.CacheBytes(m.layers, m.heads, m.size, s.capacity)
+		c.drop(m, s)
 	}
 	m.segments = nil
+}
+
+// drop gives back a segment that k had, unless another cache holds it.
+func (c *cpu) drop(k *cache, s segment) {
+	if s.users--; s.users > 0 {
+		return
+	}
+	c.heap.put(s.k)
+	c.heap.put(s.v)
+	c.caches -= c.CacheBytes(k.layers, k.heads, k.size, s.capacity)
+}
+
+func (c *cpu) GrowCache(k Cache, capacity int) {
+	m := k.(*cache)
+	if capacity <= m.Cap() {
+		return
+	}
+	old := m.own()
+	m.segments = m.segments[:len(m.segments)-1]
+	c.grow(m, old.at, capacity)
+	own := m.own()
+	for l, n := range m.written {
+		for h := range m.heads {
+			from, to := m.keys(old.store, l, h), m.keys(own.store, l, h)
+			copy(to.b, from.b[:panels(n-old.at)*from.bp])
+			from, to = m.values(old.store, l, h), m.values(own.store, l, h)
+			copy(to.b, from.b[:m.numerics.height(n-old.at)*from.bl])
+		}
+	}
+	c.drop(m, old)
 }
 
 func (c *cpu) ShareCache(src Cache, capacity int) Cache {

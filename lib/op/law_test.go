@@ -178,7 +178,12 @@ func TestShareCache(t *testing.T) {
 			b.FreeCache(src)
 			for row := prompt; row < n; row++ {
 				for i, k := range caches {
-					if k.Cap() == row {
+					switch {
+					case k.Cap() > row:
+					case r.IntN(2) == 0:
+						b.GrowCache(k, row+1+r.IntN(40))
+						require.Greater(rt, k.Cap(), row)
+					default:
 						caches[i] = b.ShareCache(k, row+1+r.IntN(3))
 						b.FreeCache(k)
 					}
