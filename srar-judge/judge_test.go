@@ -397,26 +397,30 @@ func TestInterrupt(t *testing.T) {
 		return a
 	})
 	dir := filepath.Join(t.TempDir(), "c")
-	cmd := command(t, s.URL, mixed(t, 3), "--cache", dir, "--concurrency", "2")
+	cmd := command(t, s.URL, mixed(t, 3), "--cache", dir, "--concurrency", "16")
 	var out, voice bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &voice
 	require.NoError(t, cmd.Start())
-	for range 3 { // the first is answered, two more hang
+	for range 3 { // one is answered, the others hang
 		select {
 		case <-reached:
 		case <-time.After(20 * time.Second):
 			require.Fail(t, "the judge is not asked", voice.String())
 		}
 	}
+	cached := func() int {
+		files, err := filepath.Glob(filepath.Join(dir, "*", "*.json"))
+		require.NoError(t, err)
+		return len(files)
+	}
+	require.Eventually(t, func() bool { return cached() == 1 }, 20*time.Second, time.Millisecond)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
 	begin := time.Now()
 	require.Error(t, cmd.Wait())
 	require.Equal(t, 130, cmd.ProcessState.ExitCode(), voice.String())
 	require.Less(t, time.Since(begin), 10*time.Second)
 	require.True(t, trial.Unfinished(out.Bytes()))
-	files, err := filepath.Glob(filepath.Join(dir, "*", "*.json"))
-	require.NoError(t, err)
-	require.Len(t, files, 1)
+	require.Equal(t, 1, cached())
 }
 
 // Judging starts before the input ends: a group is written while the producer
