@@ -102,28 +102,30 @@ func (o *options) check(t *tool.Tool) error {
 
 // policy is what turns messages into prompts, and responses into rows.
 type policy struct {
-	config ckpt.Config
+	*ckpt.Checkpoint
 	digest string // of the weights
-	step   int64  // optimiser steps behind them
 	*prompt.Encoder
 }
 
+// load opens the policy; close it after use.
 func (o *options) load() (*policy, error) {
 	c, err := ckpt.OpenAdapted(o.model, o.adapter)
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
-	p := &policy{config: c.Config, step: c.Step()}
-	if p.digest, err = c.Digest(); err != nil {
+	p := &policy{Checkpoint: c}
+	if p.digest, err = c.Digest(); err == nil {
+		p.Encoder, err = prompt.Load(c.Files())
+	}
+	if err != nil {
+		c.Close()
 		return nil, err
 	}
-	p.Encoder, err = prompt.Load(c.Files())
-	return p, err
+	return p, nil
 }
 
 // openModel loads the policy's weights into the own engine; close it after use.
-func (o *options) openModel(t *tool.Tool) (*llm.Model, error) {
+func (o *options) openModel(t *tool.Tool, p *policy) (*llm.Model, error) {
 	threads, err := t.Threads()
 	if err != nil {
 		return nil, err
@@ -132,12 +134,7 @@ func (o *options) openModel(t *tool.Tool) (*llm.Model, error) {
 	if memory == 0 {
 		memory = tool.FreeMemory() / 4 * 3
 	}
-	c, err := ckpt.OpenAdapted(o.model, o.adapter)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	m, err := llm.LoadCPU(c, o.compute, threads)
+	m, err := llm.LoadCPU(p.Checkpoint, o.compute, threads)
 	if err != nil {
 		return nil, err
 	}
@@ -182,6 +179,7 @@ func (o *options) run(ctx context.Context, t *tool.Tool) error {
 	if err != nil {
 		return err
 	}
+	defer p.Close()
 	var sample generate
 	if o.servers.given(t) {
 		s, err := o.connect(ctx, t, p)
@@ -191,7 +189,7 @@ func (o *options) run(ctx context.Context, t *tool.Tool) error {
 		defer parting(t, s)
 		sample = o.serve(s)
 	} else {
-		m, err := o.openModel(t)
+		m, err := o.openModel(t, p)
 		if err != nil {
 			return err
 		}
@@ -287,7 +285,7 @@ func (o *options) rollouts(p *policy, r *llm.Request, samples []llm.Sample) *str
 			Finish:       s.Finish,
 			Seed:         o.seed,
 			Policy:       p.digest,
-			PolicyStep:   p.step,
+			PolicyStep:   p.Step(),
 		}
 	}
 	return from.batch.Take(take).With(rows.Columns(resp)...)

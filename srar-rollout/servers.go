@@ -80,7 +80,7 @@ func (o *options) connect(ctx context.Context, t *tool.Tool, p *policy) (*sample
 	}
 	c := sampler.Config{
 		Remote: o.servers.cfg, Model: o.servers.model,
-		Vocab: p.config.Vocab, End: p.config.EOS,
+		Vocab: p.Config.Vocab, End: p.Config.EOS,
 		Sampling: o.sampling, Seed: o.seed,
 	}
 	for _, text := range probes {
@@ -111,7 +111,7 @@ func (o *options) connect(ctx context.Context, t *tool.Tool, p *policy) (*sample
 		t.Warnf("the weights in %s, which the server serves, are not those of --model; --check-policy tells whether they are close", s.Root)
 	}
 	if o.servers.check {
-		if err := o.samePolicy(t, s.Proofs); err != nil {
+		if err := o.samePolicy(t, p, s.Proofs); err != nil {
 			return nil, err
 		}
 	}
@@ -162,11 +162,11 @@ func (o *options) otherWeights(root, digest string) (bool, error) {
 const samePolicyWithin = 0.1
 
 // samePolicy scores greedy responses of the servers with the policy's weights.
-func (o *options) samePolicy(t *tool.Tool, proofs []llm.Row) error {
+func (o *options) samePolicy(t *tool.Tool, p *policy, proofs []llm.Row) error {
 	if len(proofs) == 0 {
 		return errors.New("--check-policy: the server gives no log-probabilities")
 	}
-	m, err := o.openModel(t)
+	m, err := o.openModel(t, p)
 	if err != nil {
 		return err
 	}
