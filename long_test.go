@@ -19,7 +19,8 @@ func TestKilledAtTwentyMoments(t *testing.T) {
 	t.Run("script", func(t *testing.T) { killed(t, 20, false) })
 }
 
-// TestLearns is the promise of `make iterate` for three seeds.
+// TestLearns is the promise of `make iterate` for three seeds: 15 points of accuracy
+// and 18 of FRR.
 func TestLearns(t *testing.T) {
 	for _, seed := range []string{"0", "1", "2"} {
 		t.Run("seed "+seed, func(t *testing.T) {
@@ -29,8 +30,8 @@ func TestLearns(t *testing.T) {
 			r := trial.Finish(ctx, t, c)
 			require.Zero(t, r.Status, "%s", r.Voice)
 			t.Logf("\n%s", r.Out)
-			require.Greater(t, change(t, string(r.Out), "accuracy"), 0.0)
-			require.Greater(t, change(t, string(r.Out), "frr"), 0.0)
+			require.Greater(t, change(t, string(r.Out), "accuracy"), 0.15)
+			require.Greater(t, change(t, string(r.Out), "frr"), 0.18)
 		})
 	}
 }
