@@ -304,14 +304,14 @@ func (u *update) write(ctx context.Context, s *stream.Schema) error {
 		}
 		meta.History = append(meta.History, b)
 	}
-	stop := func() error { return context.Cause(ctx) }
-	// The metrics are for a rerun that finds the checkpoint complete.
-	if u.low != nil {
-		meta.Base = u.base
-		err = ckpt.WriteAdapter(u.out, ckpt.AdapterUpdate{Adapter: u.low, Meta: meta, Optimizer: u.trainer.State(), Metrics: metrics.Bytes(), Stop: stop})
-	} else {
-		err = ckpt.Write(u.out, ckpt.Update{Parent: u.parent, Meta: meta, Weights: u.trainer.Weight, Optimizer: u.trainer.State(), Metrics: metrics.Bytes(), Stop: stop})
-	}
+	err = u.tool.Finish(ctx, func(stop func() error) error {
+		// The metrics are for a rerun that finds the checkpoint complete.
+		if u.low != nil {
+			meta.Base = u.base
+			return ckpt.WriteAdapter(u.out, ckpt.AdapterUpdate{Adapter: u.low, Meta: meta, Optimizer: u.trainer.State(), Metrics: metrics.Bytes(), Stop: stop})
+		}
+		return ckpt.Write(u.out, ckpt.Update{Parent: u.parent, Meta: meta, Weights: u.trainer.Weight, Optimizer: u.trainer.State(), Metrics: metrics.Bytes(), Stop: stop})
+	})
 	if errors.Is(err, fs.ErrExist) {
 		return tool.WithHint(err, "another update made it meanwhile; the same command again tells whether it is this one's")
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -13,7 +15,7 @@ import (
 
 // average makes a fresh policy whose weights are the means of several models of
 // one shape, taken in float64; all else is the first one's.
-func (o *options) average(t *tool.Tool, paths []string) error {
+func (o *options) average(ctx context.Context, t *tool.Tool, paths []string) error {
 	var models []*ckpt.Checkpoint
 	defer func() {
 		for _, c := range models {
@@ -47,10 +49,10 @@ func (o *options) average(t *tool.Tool, paths []string) error {
 		}
 		return x
 	}
-	if err := ckpt.Write(o.out, ckpt.Update{Parent: models[0], Meta: meta, Weights: mean}); failed != nil || err != nil {
-		if failed != nil {
-			return failed
-		}
+	err = t.Finish(ctx, func(stop func() error) error {
+		return ckpt.Write(o.out, ckpt.Update{Parent: models[0], Meta: meta, Weights: mean, Stop: stop})
+	})
+	if err = cmp.Or(failed, err); err != nil {
 		return err
 	}
 	t.Logf("%s: the mean of %d models", o.out, len(models))

@@ -94,7 +94,7 @@ func (b *bench) run(ctx context.Context, t *tool.Tool, path string) error {
 		c.Vocab, c.Hidden, c.Intermediate, c.Layers, c.Heads, c.KVHeads, c.HeadDim = d.Vocab, d.Hidden, d.Intermediate, d.Layers, d.Heads, d.KVHeads, d.HeadDim
 		c.Tied, c.MaxPositions = true, b.prompt+b.tokens+b.length
 		at := filepath.Join(dir, s.name)
-		if err := ckpt.Init(at, c, nil, 1); err != nil {
+		if err := ckpt.Init(at, c, nil, 1, nil); err != nil {
 			return err
 		}
 		if err := b.model(ctx, s.name, at); err != nil {

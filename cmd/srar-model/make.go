@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -29,7 +30,7 @@ const chatML = "{% for message in messages %}{{ '<|im_start|>' + message['role']
 var tokenizerFiles = []string{"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"}
 
 // init makes a policy with random weights.
-func (o *options) init(t *tool.Tool) error {
+func (o *options) init(ctx context.Context, t *tool.Tool) error {
 	c, err := o.config()
 	if err != nil {
 		return err
@@ -47,7 +48,8 @@ func (o *options) init(t *tool.Tool) error {
 		return fmt.Errorf("tokenizer %s: %w", o.tokenizer, err)
 	}
 	c.Vocab, c.EOS = tok.Size(), []int32{end}
-	if err := ckpt.Init(o.out, c, files, o.seed); err != nil {
+	err = t.Finish(ctx, func(stop func() error) error { return ckpt.Init(o.out, c, files, o.seed, stop) })
+	if err != nil {
 		return err
 	}
 	t.Logf("%s: new policy, %d tokens", o.out, tok.Size())
@@ -153,7 +155,7 @@ var copies = map[string]ckpt.DType{"f32": ckpt.F32, "bf16": ckpt.BF16, "f16": ck
 
 // copy makes a fresh policy of a checkpoint's weights: release as they are,
 // import as --dtype says.
-func (o *options) copy(t *tool.Tool, verb string, c *ckpt.Checkpoint) error {
+func (o *options) copy(ctx context.Context, t *tool.Tool, verb string, c *ckpt.Checkpoint) error {
 	args := []string{verb}
 	if t.IsSet("dtype") {
 		if _, ok := copies[o.dtype]; !ok {
@@ -170,11 +172,13 @@ func (o *options) copy(t *tool.Tool, verb string, c *ckpt.Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	if t.IsSet("dtype") {
-		err = ckpt.Convert(o.out, c, copies[o.dtype], meta)
-	} else {
-		err = ckpt.Write(o.out, ckpt.Update{Parent: c, Meta: meta})
-	}
+	err = t.Finish(ctx, func(stop func() error) error {
+		u := ckpt.Update{Parent: c, Meta: meta, Stop: stop}
+		if t.IsSet("dtype") {
+			return ckpt.Convert(o.out, u, copies[o.dtype])
+		}
+		return ckpt.Write(o.out, u)
+	})
 	if err != nil {
 		return err
 	}

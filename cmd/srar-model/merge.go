@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
+
 	"srar/lib/ckpt"
 	"srar/lib/tool"
 )
 
 // merge makes a fresh policy of a model and an adapter of it.
-func (o *options) merge(t *tool.Tool, model, adapter string) error {
+func (o *options) merge(ctx context.Context, t *tool.Tool, model, adapter string) error {
 	c, err := ckpt.OpenAdapted(model, adapter)
 	if err != nil {
 		return err
@@ -26,7 +28,10 @@ func (o *options) merge(t *tool.Tool, model, adapter string) error {
 	if err != nil {
 		return err
 	}
-	if err := ckpt.Write(o.out, ckpt.Update{Parent: c, Meta: meta}); err != nil {
+	err = t.Finish(ctx, func(stop func() error) error {
+		return ckpt.Write(o.out, ckpt.Update{Parent: c, Meta: meta, Stop: stop})
+	})
+	if err != nil {
 		return err
 	}
 	t.Logf("%s: the weights of %s with the adapter %s", o.out, model, adapter)

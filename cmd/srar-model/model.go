@@ -64,15 +64,15 @@ func (o *options) run(ctx context.Context, t *tool.Tool) error {
 		return err
 	}
 	if verb == "init" {
-		return o.init(t)
+		return o.init(ctx, t)
 	}
 	switch verb {
 	case "bench":
 		return o.bench.run(ctx, t, dir)
 	case "merge":
-		return o.merge(t, dir, t.Args()[2])
+		return o.merge(ctx, t, dir, t.Args()[2])
 	case "average":
-		return o.average(t, t.Args()[1:])
+		return o.average(ctx, t, t.Args()[1:])
 	}
 	if verb == "info" && isAdapter(dir) {
 		a, err := ckpt.OpenAdapter(dir)
@@ -91,7 +91,7 @@ func (o *options) run(ctx context.Context, t *tool.Tool) error {
 	}
 	defer c.Close()
 	if verb == "release" || verb == "import" {
-		return o.copy(t, verb, c)
+		return o.copy(ctx, t, verb, c)
 	}
 	w, err := t.Text()
 	if err != nil {

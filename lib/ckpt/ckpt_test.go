@@ -25,7 +25,7 @@ var tiny = Config{
 // the test's, without Init: embedding copy and all are the caller's choice.
 func makeTiny(t *testing.T, c Config, d DType, files map[string]string) string {
 	dir := filepath.Join(t.TempDir(), "M0")
-	require.NoError(t, Init(dir, c, nil, 1))
+	require.NoError(t, Init(dir, c, nil, 1, nil))
 	require.NoError(t, os.Remove(filepath.Join(dir, weightsFile)))
 	require.NoError(t, os.Remove(filepath.Join(dir, metaFile)))
 	require.NoError(t, writeTensors(filepath.Join(dir, weightsFile), arrays(c, d, 1)))
@@ -244,9 +244,9 @@ func TestTensors(t *testing.T) {
 func TestInit(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "M0")
 	files := map[string][]byte{"tokenizer.json": []byte("{}")}
-	require.NoError(t, Init(dir, tiny, files, 7))
+	require.NoError(t, Init(dir, tiny, files, 7, nil))
 	again := filepath.Join(t.TempDir(), "M0")
-	require.NoError(t, Init(again, tiny, files, 7))
+	require.NoError(t, Init(again, tiny, files, 7, nil))
 	require.Equal(t, content(t, dir), content(t, again))
 
 	c := open(t, dir)
@@ -276,19 +276,36 @@ func TestInit(t *testing.T) {
 		}
 	}
 	other := filepath.Join(t.TempDir(), "M0")
-	require.NoError(t, Init(other, tiny, files, 8))
+	require.NoError(t, Init(other, tiny, files, 8, nil))
 	require.NotEqual(t, content(t, dir)[weightsFile], content(t, other)[weightsFile])
 
 	bad := tiny
 	bad.KVHeads = 3
-	require.ErrorContains(t, Init(filepath.Join(t.TempDir(), "M0"), bad, nil, 1), "4 heads cannot share 3")
+	require.ErrorContains(t, Init(filepath.Join(t.TempDir(), "M0"), bad, nil, 1, nil), "4 heads cannot share 3")
 	bad = tiny
 	bad.ModelType, bad.Architecture = "llama", "LlamaForCausalLM"
 	bad.Heads = 3
 	bad.KVHeads = 3
-	require.ErrorContains(t, Init(filepath.Join(t.TempDir(), "M0"), bad, nil, 1), "QKNorm true cannot be said in the configuration of a llama")
+	require.ErrorContains(t, Init(filepath.Join(t.TempDir(), "M0"), bad, nil, 1, nil), "QKNorm true cannot be said in the configuration of a llama")
 	for _, name := range []string{configFile, generationFile, weightsFile, metaFile, MetricsFile, "../x", "sub/x", ".", shardName(1, 2)} {
-		err := Init(filepath.Join(t.TempDir(), "M0"), tiny, map[string][]byte{name: nil}, 1)
+		err := Init(filepath.Join(t.TempDir(), "M0"), tiny, map[string][]byte{name: nil}, 1, nil)
 		require.ErrorContains(t, err, fmt.Sprintf("a file cannot be named %q", name))
 	}
+}
+
+// array is a tensor to be written whose float32 values are in memory.
+type array struct {
+	Name  string
+	DType DType
+	Shape []int
+	Data  []float32
+}
+
+// writeTensors writes a safetensors file of arrays in memory.
+func writeTensors(path string, list []array) error {
+	all := make([]Array, len(list))
+	for i, t := range list {
+		all[i] = Array{Name: t.Name, DType: t.DType, Shape: t.Shape, Floats: func() []float32 { return t.Data }}
+	}
+	return writeArrays(path, all, nil)
 }

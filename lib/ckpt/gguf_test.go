@@ -150,7 +150,7 @@ func TestConvert(t *testing.T) {
 		for d, name := range torchNames {
 			c := open(t, source)
 			dir := filepath.Join(t.TempDir(), "M")
-			require.NoError(t, Convert(dir, c, d, Meta{}))
+			require.NoError(t, Convert(dir, Update{Parent: c}, d))
 			got := open(t, dir)
 			require.Equal(t, name, got.Config.DType)
 			want := c.Config
@@ -176,7 +176,7 @@ func TestConvert(t *testing.T) {
 	big := filepath.Join(t.TempDir(), "big")
 	require.NoError(t, Write(big, u))
 	dir := filepath.Join(t.TempDir(), "M")
-	require.ErrorContains(t, Convert(dir, open(t, big), F16, Meta{}), `tensor "model.norm.weight": from element 0: element 3: 70000 is not finite as F16`)
+	require.ErrorContains(t, Convert(dir, Update{Parent: open(t, big)}, F16), `tensor "model.norm.weight": from element 0: element 3: 70000 is not finite as F16`)
 	require.NoDirExists(t, dir)
 }
 

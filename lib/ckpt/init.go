@@ -24,7 +24,8 @@ import (
 // two that write to the residual stream, o and down, also divided by
 // √(2·layers) (Radford et al. 2019). Each tensor has a generator of its own,
 // keyed by seed and name, so a tensor's values do not depend on the others.
-func Init(dir string, c Config, files map[string][]byte, seed uint64) error {
+// Stop is that of [Update].
+func Init(dir string, c Config, files map[string][]byte, seed uint64, stop func() error) error {
 	if c.DType == "" {
 		c.DType = "float32"
 	}
@@ -48,14 +49,14 @@ func Init(dir string, c Config, files map[string][]byte, seed uint64) error {
 				return err
 			}
 		}
-		var list []array
+		var list []Array
 		for _, p := range c.Parameters() {
-			list = append(list, array{p.Name, c.stored(), p.Shape, c.draw(p, seed)})
+			list = append(list, Array{Name: p.Name, DType: c.stored(), Shape: p.Shape, Floats: func() []float32 { return c.draw(p, seed) }})
 		}
-		if err := writeTensors(filepath.Join(tmp, weightsFile), list); err != nil {
+		if err := writeArrays(filepath.Join(tmp, weightsFile), list, stop); err != nil {
 			return err
 		}
-		return writeMeta(tmp, Meta{})
+		return writeOwn(tmp, Meta{}, nil, nil, stop)
 	}
 	return in("making checkpoint "+dir, publish(dir, "", write))
 }

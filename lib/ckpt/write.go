@@ -52,11 +52,12 @@ func Write(dir string, u Update) error {
 	return in("writing checkpoint "+dir, publish(dir, source, u.write))
 }
 
-// Convert makes the directory dir as [Write] does, with the weights of c rounded
-// to type d (F32, BF16 or F16) in one file, and dtype in config.json. A weight
-// that is not finite in d is an error.
-func Convert(dir string, c *Checkpoint, d DType, m Meta) error {
-	return Write(dir, Update{Parent: c, Meta: m, as: &d})
+// Convert makes the directory dir as [Write] does, with the weights rounded to
+// type d (F32, BF16 or F16) in one file, and dtype in config.json. A weight that is
+// not finite in d is an error.
+func Convert(dir string, u Update, d DType) error {
+	u.as = &d
+	return Write(dir, u)
 }
 
 func (u Update) write(tmp string) error {
@@ -299,23 +300,6 @@ func writeArrays(path string, list []Array, stop func() error) error {
 		all[i] = x
 	}
 	return writeContents(path, all)
-}
-
-// array is a tensor to be written whose float32 values are in memory.
-type array struct {
-	Name  string
-	DType DType
-	Shape []int
-	Data  []float32
-}
-
-// writeTensors writes a safetensors file of arrays in memory.
-func writeTensors(path string, list []array) error {
-	all := make([]Array, len(list))
-	for i, t := range list {
-		all[i] = Array{Name: t.Name, DType: t.DType, Shape: t.Shape, Floats: func() []float32 { return t.Data }}
-	}
-	return writeArrays(path, all, nil)
 }
 
 // output is a tensor to be written: put writes its bytes.

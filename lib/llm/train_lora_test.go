@@ -21,7 +21,7 @@ func newLora(t *testing.T, be op.Backend, dtype string, targets ...string) *lora
 	shape := tiny
 	shape.Architecture, shape.DType = "Qwen3ForCausalLM", dtype
 	dir := t.TempDir() + "/M0"
-	require.NoError(t, ckpt.Init(dir, shape, nil, 1))
+	require.NoError(t, ckpt.Init(dir, shape, nil, 1, nil))
 	x := &lora{base: openAt(t, dir), c: openAt(t, dir)}
 	var err error
 	x.a, err = ckpt.NewAdapter(x.base, 3, 6, targets, 9)

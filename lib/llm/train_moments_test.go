@@ -74,7 +74,7 @@ func TestRestoreRefusesNumbers(t *testing.T) {
 	shape := tiny
 	shape.Architecture = "Qwen3ForCausalLM"
 	dir := filepath.Join(t.TempDir(), "M0")
-	require.NoError(t, ckpt.Init(dir, shape, nil, 1))
+	require.NoError(t, ckpt.Init(dir, shape, nil, 1, nil))
 	c, err := ckpt.Open(dir)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, c.Close()) }()
@@ -109,7 +109,7 @@ func TestEightBitMoments(t *testing.T) {
 	shape := tiny
 	shape.Architecture, shape.Vocab = "Qwen3ForCausalLM", 500 // an embedding of 5,000
 	dir := t.TempDir() + "/M0"
-	require.NoError(t, ckpt.Init(dir, shape, nil, 1))
+	require.NoError(t, ckpt.Init(dir, shape, nil, 1, nil))
 	c, err := ckpt.Open(dir)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, c.Close()) }()

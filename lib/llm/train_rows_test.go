@@ -172,7 +172,7 @@ func TestFootprint(t *testing.T) {
 			MaxPositions: 512, RopeTheta: 10000, RMSNormEps: 1e-6, Tied: true, QKNorm: true, DType: c.dtype, EOS: []int32{1},
 		}
 		dir := t.TempDir() + "/M0"
-		require.NoError(t, ckpt.Init(dir, shape, nil, 1))
+		require.NoError(t, ckpt.Init(dir, shape, nil, 1, nil))
 		parent, err := ckpt.Open(dir)
 		require.NoError(t, err)
 		defer func() { require.NoError(t, parent.Close()) }()

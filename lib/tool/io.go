@@ -111,7 +111,6 @@ type Output struct {
 	text   *bufio.Writer // instead of rows
 	whole  bool          // files are completed though the reader downstream has gone
 	schema *stream.Schema
-	closed bool
 }
 
 type sink struct {
@@ -121,8 +120,8 @@ type sink struct {
 }
 
 // Output opens the command's output with the schema s; the history of s gets
-// the entry of this run. Nothing is final before [Output.Close], which the
-// frame calls when the run returns nil.
+// the entry of this run. Nothing is final before the run
+// returns nil: the frame then ends the stream and names the files.
 func (t *Tool) Output(s *stream.Schema) (*Output, error) {
 	o := t.output(s)
 	if t.outPath == "" || t.outPath == "-" {
@@ -212,19 +211,14 @@ func (o *Output) Write(b *stream.Batch) error {
 	return closed
 }
 
-// Close ends the stream with its end marker and gives files their final name.
-func (o *Output) Close() error {
-	if o.closed {
-		return nil
-	}
-	o.closed = true
+// finish ends the stream with its end marker.
+func (o *Output) finish() error {
 	if o.text != nil {
 		if err := o.text.Flush(); err != nil && !errors.Is(err, stream.ErrClosed) {
 			return fmt.Errorf("write: %w", err)
 		}
 	}
-	for i := range o.sinks {
-		s := &o.sinks[i]
+	for _, s := range o.sinks {
 		if s.gone || s.w == nil {
 			continue
 		}
@@ -232,6 +226,11 @@ func (o *Output) Close() error {
 			return fmt.Errorf("write: %w", err)
 		}
 	}
+	return nil
+}
+
+// commit gives files their final names.
+func (o *Output) commit() error {
 	for _, s := range o.sinks {
 		if s.file == nil {
 			continue

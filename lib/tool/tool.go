@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -64,6 +65,7 @@ type Tool struct {
 	entry   stream.Entry
 	plumb   map[string]bool // flags that do not belong into the history
 	outputs []*Output
+	naming  sync.Mutex // held while files get their final names
 }
 
 // Main runs the command and ends the process. It is the only place that does.
@@ -94,7 +96,13 @@ func run(c Command, args []string) int {
 	sigs := make(chan os.Signal, 2)
 	signal.Notify(sigs, os.Interrupt, syscall.SIGTERM)
 	done := make(chan error, 1)
-	go func() { done <- body(ctx) }()
+	go func() {
+		err := body(ctx)
+		if err == nil || errors.Is(err, stream.ErrClosed) && ctx.Err() == nil {
+			err = t.complete()
+		}
+		done <- err
+	}()
 	select {
 	case err := <-done:
 		return t.end(err, nil)
@@ -102,18 +110,35 @@ func run(c Command, args []string) int {
 		// The run gets a moment to stop by itself: a judge keeps what it has paid for.
 		// A second signal, or a run that waits on its input, ends at once.
 		cancel(fmt.Errorf("%v", sig))
-		var err error
-		select {
-		case err = <-done:
-		case <-sigs:
-		case <-time.After(grace):
+		for {
+			select {
+			case err := <-done:
+				if err == nil { // the signal came too late
+					sig = nil
+				}
+				return t.end(err, sig)
+			case <-sigs:
+			case <-time.After(grace):
+				if !t.naming.TryLock() {
+					continue // files get their names, or are taken away: soon over
+				}
+			}
+			return t.end(nil, sig)
 		}
-		return t.end(err, sig)
 	}
 }
 
 // grace is how long a run may take to notice that it was interrupted.
 const grace = 800 * time.Millisecond
+
+// Finish runs make, the last work of a command, which puts things where they
+// stay. Make asks stop every now and then and, told that the run was interrupted,
+// takes away what it has begun: the frame waits for that.
+func (t *Tool) Finish(ctx context.Context, make func(stop func() error) error) error {
+	t.naming.Lock()
+	defer t.naming.Unlock()
+	return make(func() error { return context.Cause(ctx) })
+}
 
 // parse registers and parses the flags and returns what is to be run; nil where
 // --help or --version was all.
@@ -268,14 +293,13 @@ func (t *Tool) list(visit func(func(*flag.Flag))) []string {
 // Entry returns the history entry of this run.
 func (t *Tool) Entry() stream.Entry { return t.entry }
 
-// end completes or drops the outputs, says what went wrong and returns the
-// exit code. Inputs close with the process: a goroutine may still wait on one.
+// end drops the outputs where there is an error or a signal, says what went wrong
+// and returns the exit code. Inputs close with the process: a goroutine may still
+// wait on one.
 func (t *Tool) end(err error, sig os.Signal) int {
 	t.voice.stop()
-	if sig == nil && (err == nil || errors.Is(err, stream.ErrClosed)) {
-		if err = t.complete(); err == nil {
-			return 0
-		}
+	if err == nil && sig == nil {
+		return 0
 	}
 	for _, o := range t.outputs {
 		o.abort()
@@ -292,9 +316,17 @@ func (t *Tool) end(err error, sig os.Signal) int {
 	return exitCode(err)
 }
 
+// complete completes the outputs: no file gets its name before all are whole.
 func (t *Tool) complete() error {
 	for _, o := range t.outputs {
-		if err := o.Close(); err != nil {
+		if err := o.finish(); err != nil {
+			return err
+		}
+	}
+	t.naming.Lock()
+	defer t.naming.Unlock()
+	for _, o := range t.outputs {
+		if err := o.commit(); err != nil {
 			return err
 		}
 	}

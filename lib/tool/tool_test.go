@@ -56,6 +56,18 @@ var subject = Command{Name: "subject", Usage: subjectUsage, Streams: InOut, Setu
 		case "deaf":
 			fmt.Println("ready")
 			select {}
+		case "through": // its work is done before it notices
+			fmt.Println("ready")
+			<-ctx.Done()
+			return half(t, nil)
+		case "naming": // at its last work, which takes longer than a signal grants
+			return t.Finish(ctx, func(stop func() error) error {
+				fmt.Println("ready")
+				<-ctx.Done()
+				time.Sleep(2 * grace)
+				t.Warnf("taken away")
+				return stop()
+			})
 		case "half": // an output that is begun and then lost
 			return half(t, errors.New("lost"))
 		case "rows":
@@ -163,13 +175,20 @@ func TestSignals(t *testing.T) {
 		end  string
 		sigs []syscall.Signal
 		code int
+		said string
 	}{
-		{"wait", []syscall.Signal{syscall.SIGINT}, 130},
-		{"wait", []syscall.Signal{syscall.SIGTERM}, 143},
-		{"deaf", []syscall.Signal{syscall.SIGTERM}, 143}, // within a second all the same
-		{"deaf", []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 130},
+		{"wait", []syscall.Signal{syscall.SIGINT}, 130, "interrupted"},
+		{"wait", []syscall.Signal{syscall.SIGTERM}, 143, "terminated"},
+		{"deaf", []syscall.Signal{syscall.SIGTERM}, 143, "terminated"}, // within a second all the same
+		{"deaf", []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 130, "interrupted"},
+		{"through", []syscall.Signal{syscall.SIGTERM}, 0, ""},
+		{"naming", []syscall.Signal{syscall.SIGTERM}, 143, "taken away"},
+		{"naming", []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 130, "interrupted"},
 	} {
-		cmd := command("--end", c.end)
+		saved := filepath.Join(t.TempDir(), "saved.arrow")
+		cmd := command("--end", c.end, "-o", saved)
+		var voice strings.Builder
+		cmd.Stderr = &voice
 		out, err := cmd.StdoutPipe()
 		require.NoError(t, err)
 		require.NoError(t, cmd.Start())
@@ -181,9 +200,16 @@ func TestSignals(t *testing.T) {
 			require.NoError(t, cmd.Process.Signal(s))
 			time.Sleep(10 * time.Millisecond)
 		}
-		require.Error(t, cmd.Wait())
+		err = cmd.Wait()
+		require.Equal(t, c.code == 0, err == nil)
 		require.Equal(t, c.code, cmd.ProcessState.ExitCode())
-		require.Less(t, time.Since(start), 5*time.Second)
+		require.Contains(t, voice.String(), c.said)
+		require.Less(t, time.Since(start), 10*time.Second)
+		if c.code == 0 {
+			require.FileExists(t, saved)
+		} else {
+			require.NoFileExists(t, saved)
+		}
 	}
 }
 
