@@ -179,20 +179,50 @@ func tile512x14x32(k int, tiles int, a *float32, ai int, al int, b *float32, bl 
 //go:noescape
 func tile512x1x128(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
+// tile512x1x96 computes tiles of 1 rows and 96 columns with AVX-512.
+//
+//go:noescape
+func tile512x1x96(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tile512x1x64 computes tiles of 1 rows and 64 columns with AVX-512.
+//
+//go:noescape
+func tile512x1x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
 // tile512x2x128 computes tiles of 2 rows and 128 columns with AVX-512.
 //
 //go:noescape
 func tile512x2x128(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tile512x2x96 computes tiles of 2 rows and 96 columns with AVX-512.
+//
+//go:noescape
+func tile512x2x96(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tile512x2x64 computes tiles of 2 rows and 64 columns with AVX-512.
+//
+//go:noescape
+func tile512x2x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
 // tile512x3x96 computes tiles of 3 rows and 96 columns with AVX-512.
 //
 //go:noescape
 func tile512x3x96(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
+// tile512x3x64 computes tiles of 3 rows and 64 columns with AVX-512.
+//
+//go:noescape
+func tile512x3x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
 // tile512x4x96 computes tiles of 4 rows and 96 columns with AVX-512.
 //
 //go:noescape
 func tile512x4x96(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tile512x4x64 computes tiles of 4 rows and 64 columns with AVX-512.
+//
+//go:noescape
+func tile512x4x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
 // tile512x5x64 computes tiles of 5 rows and 64 columns with AVX-512.
 //
@@ -309,6 +339,16 @@ func tileBF16x512x7x32(k int, tiles int, a *float32, ai int, al int, b *float32,
 //go:noescape
 func tileBF16x512x1x128(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
+// tileBF16x512x1x96 computes tiles of 1 rows and 96 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x1x96(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileBF16x512x1x64 computes tiles of 1 rows and 64 columns with AVX-512 in BF16.
+//
+//go:noescape
+func tileBF16x512x1x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
 // tileBF16x512x2x64 computes tiles of 2 rows and 64 columns with AVX-512 in BF16.
 //
 //go:noescape
@@ -393,6 +433,16 @@ func tileWords512x7x32(k int, tiles int, a *float32, ai int, al int, b *float32,
 //
 //go:noescape
 func tileWords512x1x128(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x1x96 computes tiles of 1 rows and 96 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x1x96(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+
+// tileWords512x1x64 computes tiles of 1 rows and 64 columns with AVX512_BF16 in BF16.
+//
+//go:noescape
+func tileWords512x1x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
 // tileWords512x2x64 computes tiles of 2 rows and 64 columns with AVX512_BF16 in BF16.
 //

@@ -4234,6 +4234,172 @@ loop:
 	VZEROUPPER
 	RET
 
+// func tile512x1x96(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tile512x1x96(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), R8
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    BX, SI
+	MOVQ    bp+56(FP), DI
+	ADDQ    DI, SI
+	MOVQ    SI, DI
+	MOVQ    bp+56(FP), R9
+	ADDQ    R9, DI
+	MOVQ    al+32(FP), R9
+	MOVQ    bl+48(FP), R10
+	MOVQ    add+80(FP), R11
+	TESTQ   R11, R11
+	JZ      zero
+	MOVQ    ci+72(FP), R11
+	MOVQ    CX, R11
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	VMOVUPS 128(R11), Z2
+	VMOVUPS 192(R11), Z3
+	VMOVUPS 256(R11), Z4
+	VMOVUPS 320(R11), Z5
+	JMP     start
+
+zero:
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	MOVQ       ci+72(FP), R11
+	MOVQ       CX, R11
+	PREFETCHT0 (R11)
+
+start:
+	MOVQ k+0(FP), R11
+	MOVQ AX, R12
+
+loop:
+	VMOVUPS      (BX), Z6
+	VMOVUPS      64(BX), Z7
+	VMOVUPS      (SI), Z8
+	VMOVUPS      64(SI), Z9
+	VMOVUPS      (DI), Z10
+	VMOVUPS      64(DI), Z11
+	VBROADCASTSS (R12), Z12
+	VFMADD231PS  Z6, Z12, Z0
+	VFMADD231PS  Z7, Z12, Z1
+	VFMADD231PS  Z8, Z12, Z2
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	ADDQ         R9, R12
+	ADDQ         R10, BX
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	DECQ         R11
+	JNZ          loop
+	MOVQ         ci+72(FP), BX
+	MOVQ         CX, BX
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 64(BX)
+	VMOVUPS      Z2, 128(BX)
+	VMOVUPS      Z3, 192(BX)
+	VMOVUPS      Z4, 256(BX)
+	VMOVUPS      Z5, 320(BX)
+	IMUL3Q       $+1, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+1, BX, BX
+	ADDQ         BX, CX
+	DECQ         R8
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tile512x1x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tile512x1x64(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    BX, SI
+	MOVQ    bp+56(FP), R8
+	ADDQ    R8, SI
+	MOVQ    al+32(FP), R8
+	MOVQ    bl+48(FP), R9
+	MOVQ    add+80(FP), R10
+	TESTQ   R10, R10
+	JZ      zero
+	MOVQ    ci+72(FP), R10
+	MOVQ    CX, R10
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	VMOVUPS 128(R10), Z2
+	VMOVUPS 192(R10), Z3
+	JMP     start
+
+zero:
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	MOVQ       ci+72(FP), R10
+	MOVQ       CX, R10
+	PREFETCHT0 (R10)
+
+start:
+	MOVQ k+0(FP), R10
+	MOVQ AX, R11
+
+loop:
+	VMOVUPS      (BX), Z4
+	VMOVUPS      64(BX), Z5
+	VMOVUPS      (SI), Z6
+	VMOVUPS      64(SI), Z7
+	VBROADCASTSS (R11), Z8
+	VFMADD231PS  Z4, Z8, Z0
+	VFMADD231PS  Z5, Z8, Z1
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	ADDQ         R8, R11
+	ADDQ         R9, BX
+	ADDQ         R9, SI
+	DECQ         R10
+	JNZ          loop
+	MOVQ         ci+72(FP), BX
+	MOVQ         CX, BX
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 64(BX)
+	VMOVUPS      Z2, 128(BX)
+	VMOVUPS      Z3, 192(BX)
+	IMUL3Q       $+1, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+1, BX, BX
+	ADDQ         BX, CX
+	DECQ         DI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
 // func tile512x2x128(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·tile512x2x128(SB), NOSPLIT, $8-92
@@ -4370,6 +4536,222 @@ loop:
 	IMUL3Q       $+2, BX, BX
 	ADDQ         BX, CX
 	DECQ         R9
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tile512x2x96(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tile512x2x96(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), R8
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    BX, SI
+	MOVQ    bp+56(FP), DI
+	ADDQ    DI, SI
+	MOVQ    SI, DI
+	MOVQ    bp+56(FP), R9
+	ADDQ    R9, DI
+	MOVQ    al+32(FP), R9
+	MOVQ    bl+48(FP), R10
+	MOVQ    add+80(FP), R11
+	TESTQ   R11, R11
+	JZ      zero
+	MOVQ    ci+72(FP), R12
+	MOVQ    CX, R11
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	VMOVUPS 128(R11), Z2
+	VMOVUPS 192(R11), Z3
+	VMOVUPS 256(R11), Z4
+	VMOVUPS 320(R11), Z5
+	ADDQ    R12, R11
+	VMOVUPS (R11), Z6
+	VMOVUPS 64(R11), Z7
+	VMOVUPS 128(R11), Z8
+	VMOVUPS 192(R11), Z9
+	VMOVUPS 256(R11), Z10
+	VMOVUPS 320(R11), Z11
+	JMP     start
+
+zero:
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	VXORPS     X8, X8, X8
+	VXORPS     X9, X9, X9
+	VXORPS     X10, X10, X10
+	VXORPS     X11, X11, X11
+	MOVQ       ci+72(FP), R12
+	MOVQ       CX, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+
+start:
+	MOVQ k+0(FP), R11
+	MOVQ AX, R12
+
+loop:
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VMOVUPS      (SI), Z14
+	VMOVUPS      64(SI), Z15
+	VMOVUPS      (DI), Z16
+	VMOVUPS      64(DI), Z17
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z12, Z18, Z0
+	VFMADD231PS  Z13, Z18, Z1
+	VFMADD231PS  Z14, Z18, Z2
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R12)(DX*1), Z18
+	VFMADD231PS  Z12, Z18, Z6
+	VFMADD231PS  Z13, Z18, Z7
+	VFMADD231PS  Z14, Z18, Z8
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	ADDQ         R9, R12
+	ADDQ         R10, BX
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	DECQ         R11
+	JNZ          loop
+	MOVQ         ci+72(FP), SI
+	MOVQ         CX, BX
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 64(BX)
+	VMOVUPS      Z2, 128(BX)
+	VMOVUPS      Z3, 192(BX)
+	VMOVUPS      Z4, 256(BX)
+	VMOVUPS      Z5, 320(BX)
+	ADDQ         SI, BX
+	VMOVUPS      Z6, (BX)
+	VMOVUPS      Z7, 64(BX)
+	VMOVUPS      Z8, 128(BX)
+	VMOVUPS      Z9, 192(BX)
+	VMOVUPS      Z10, 256(BX)
+	VMOVUPS      Z11, 320(BX)
+	IMUL3Q       $+2, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+2, BX, BX
+	ADDQ         BX, CX
+	DECQ         R8
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tile512x2x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tile512x2x64(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    BX, SI
+	MOVQ    bp+56(FP), R8
+	ADDQ    R8, SI
+	MOVQ    al+32(FP), R8
+	MOVQ    bl+48(FP), R9
+	MOVQ    add+80(FP), R10
+	TESTQ   R10, R10
+	JZ      zero
+	MOVQ    ci+72(FP), R11
+	MOVQ    CX, R10
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	VMOVUPS 128(R10), Z2
+	VMOVUPS 192(R10), Z3
+	ADDQ    R11, R10
+	VMOVUPS (R10), Z4
+	VMOVUPS 64(R10), Z5
+	VMOVUPS 128(R10), Z6
+	VMOVUPS 192(R10), Z7
+	JMP     start
+
+zero:
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	MOVQ       ci+72(FP), R11
+	MOVQ       CX, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+
+start:
+	MOVQ k+0(FP), R10
+	MOVQ AX, R11
+
+loop:
+	VMOVUPS      (BX), Z8
+	VMOVUPS      64(BX), Z9
+	VMOVUPS      (SI), Z10
+	VMOVUPS      64(SI), Z11
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z8, Z12, Z0
+	VFMADD231PS  Z9, Z12, Z1
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (R11)(DX*1), Z12
+	VFMADD231PS  Z8, Z12, Z4
+	VFMADD231PS  Z9, Z12, Z5
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	ADDQ         R8, R11
+	ADDQ         R9, BX
+	ADDQ         R9, SI
+	DECQ         R10
+	JNZ          loop
+	MOVQ         ci+72(FP), SI
+	MOVQ         CX, BX
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 64(BX)
+	VMOVUPS      Z2, 128(BX)
+	VMOVUPS      Z3, 192(BX)
+	ADDQ         SI, BX
+	VMOVUPS      Z4, (BX)
+	VMOVUPS      Z5, 64(BX)
+	VMOVUPS      Z6, 128(BX)
+	VMOVUPS      Z7, 192(BX)
+	IMUL3Q       $+2, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+2, BX, BX
+	ADDQ         BX, CX
+	DECQ         DI
 	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
@@ -4524,6 +4906,128 @@ loop:
 	IMUL3Q       $+3, BX, BX
 	ADDQ         BX, CX
 	DECQ         R8
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tile512x3x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tile512x3x64(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    BX, SI
+	MOVQ    bp+56(FP), R8
+	ADDQ    R8, SI
+	MOVQ    al+32(FP), R8
+	MOVQ    bl+48(FP), R9
+	MOVQ    add+80(FP), R10
+	TESTQ   R10, R10
+	JZ      zero
+	MOVQ    ci+72(FP), R11
+	MOVQ    CX, R10
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	VMOVUPS 128(R10), Z2
+	VMOVUPS 192(R10), Z3
+	ADDQ    R11, R10
+	VMOVUPS (R10), Z4
+	VMOVUPS 64(R10), Z5
+	VMOVUPS 128(R10), Z6
+	VMOVUPS 192(R10), Z7
+	ADDQ    R11, R10
+	VMOVUPS (R10), Z8
+	VMOVUPS 64(R10), Z9
+	VMOVUPS 128(R10), Z10
+	VMOVUPS 192(R10), Z11
+	JMP     start
+
+zero:
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	VXORPS     X8, X8, X8
+	VXORPS     X9, X9, X9
+	VXORPS     X10, X10, X10
+	VXORPS     X11, X11, X11
+	MOVQ       ci+72(FP), R11
+	MOVQ       CX, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+
+start:
+	MOVQ k+0(FP), R10
+	MOVQ AX, R11
+
+loop:
+	PREFETCHT0   4096(BX)
+	PREFETCHT0   4160(BX)
+	PREFETCHT0   4096(SI)
+	PREFETCHT0   4160(SI)
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VMOVUPS      (SI), Z14
+	VMOVUPS      64(SI), Z15
+	VBROADCASTSS (R11), Z16
+	VFMADD231PS  Z12, Z16, Z0
+	VFMADD231PS  Z13, Z16, Z1
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS (R11)(DX*1), Z16
+	VFMADD231PS  Z12, Z16, Z4
+	VFMADD231PS  Z13, Z16, Z5
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS (R11)(DX*2), Z16
+	VFMADD231PS  Z12, Z16, Z8
+	VFMADD231PS  Z13, Z16, Z9
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	ADDQ         R8, R11
+	ADDQ         R9, BX
+	ADDQ         R9, SI
+	DECQ         R10
+	JNZ          loop
+	MOVQ         ci+72(FP), SI
+	MOVQ         CX, BX
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 64(BX)
+	VMOVUPS      Z2, 128(BX)
+	VMOVUPS      Z3, 192(BX)
+	ADDQ         SI, BX
+	VMOVUPS      Z4, (BX)
+	VMOVUPS      Z5, 64(BX)
+	VMOVUPS      Z6, 128(BX)
+	VMOVUPS      Z7, 192(BX)
+	ADDQ         SI, BX
+	VMOVUPS      Z8, (BX)
+	VMOVUPS      Z9, 64(BX)
+	VMOVUPS      Z10, 128(BX)
+	VMOVUPS      Z11, 192(BX)
+	IMUL3Q       $+3, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+3, BX, BX
+	ADDQ         BX, CX
+	DECQ         DI
 	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
@@ -4708,6 +5212,150 @@ loop:
 	IMUL3Q       $+4, SI, SI
 	ADDQ         SI, CX
 	DECQ         R9
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tile512x4x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tile512x4x64(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    tiles+8(FP), R8
+
+tile:
+	MOVQ    b+40(FP), SI
+	MOVQ    SI, DI
+	MOVQ    bp+56(FP), R9
+	ADDQ    R9, DI
+	MOVQ    al+32(FP), R9
+	MOVQ    bl+48(FP), R10
+	MOVQ    add+80(FP), R11
+	TESTQ   R11, R11
+	JZ      zero
+	MOVQ    ci+72(FP), R12
+	MOVQ    CX, R11
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	VMOVUPS 128(R11), Z2
+	VMOVUPS 192(R11), Z3
+	ADDQ    R12, R11
+	VMOVUPS (R11), Z4
+	VMOVUPS 64(R11), Z5
+	VMOVUPS 128(R11), Z6
+	VMOVUPS 192(R11), Z7
+	ADDQ    R12, R11
+	VMOVUPS (R11), Z8
+	VMOVUPS 64(R11), Z9
+	VMOVUPS 128(R11), Z10
+	VMOVUPS 192(R11), Z11
+	ADDQ    R12, R11
+	VMOVUPS (R11), Z12
+	VMOVUPS 64(R11), Z13
+	VMOVUPS 128(R11), Z14
+	VMOVUPS 192(R11), Z15
+	JMP     start
+
+zero:
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	VXORPS     X8, X8, X8
+	VXORPS     X9, X9, X9
+	VXORPS     X10, X10, X10
+	VXORPS     X11, X11, X11
+	VXORPS     X12, X12, X12
+	VXORPS     X13, X13, X13
+	VXORPS     X14, X14, X14
+	VXORPS     X15, X15, X15
+	MOVQ       ci+72(FP), R12
+	MOVQ       CX, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+	ADDQ       R12, R11
+	PREFETCHT0 (R11)
+
+start:
+	MOVQ k+0(FP), R11
+	MOVQ AX, R12
+
+loop:
+	PREFETCHT0   4096(SI)
+	PREFETCHT0   4160(SI)
+	PREFETCHT0   4096(DI)
+	PREFETCHT0   4160(DI)
+	VMOVUPS      (SI), Z16
+	VMOVUPS      64(SI), Z17
+	VMOVUPS      (DI), Z18
+	VMOVUPS      64(DI), Z19
+	VBROADCASTSS (R12), Z20
+	VFMADD231PS  Z16, Z20, Z0
+	VFMADD231PS  Z17, Z20, Z1
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (R12)(DX*1), Z20
+	VFMADD231PS  Z16, Z20, Z4
+	VFMADD231PS  Z17, Z20, Z5
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R12)(DX*2), Z20
+	VFMADD231PS  Z16, Z20, Z8
+	VFMADD231PS  Z17, Z20, Z9
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R12)(BX*1), Z20
+	VFMADD231PS  Z16, Z20, Z12
+	VFMADD231PS  Z17, Z20, Z13
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	ADDQ         R9, R12
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	DECQ         R11
+	JNZ          loop
+	MOVQ         ci+72(FP), DI
+	MOVQ         CX, SI
+	VMOVUPS      Z0, (SI)
+	VMOVUPS      Z1, 64(SI)
+	VMOVUPS      Z2, 128(SI)
+	VMOVUPS      Z3, 192(SI)
+	ADDQ         DI, SI
+	VMOVUPS      Z4, (SI)
+	VMOVUPS      Z5, 64(SI)
+	VMOVUPS      Z6, 128(SI)
+	VMOVUPS      Z7, 192(SI)
+	ADDQ         DI, SI
+	VMOVUPS      Z8, (SI)
+	VMOVUPS      Z9, 64(SI)
+	VMOVUPS      Z10, 128(SI)
+	VMOVUPS      Z11, 192(SI)
+	ADDQ         DI, SI
+	VMOVUPS      Z12, (SI)
+	VMOVUPS      Z13, 64(SI)
+	VMOVUPS      Z14, 128(SI)
+	VMOVUPS      Z15, 192(SI)
+	IMUL3Q       $+4, DX, SI
+	ADDQ         SI, AX
+	MOVQ         ci+72(FP), SI
+	IMUL3Q       $+4, SI, SI
+	ADDQ         SI, CX
+	DECQ         R8
 	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER
@@ -8349,6 +8997,325 @@ four:
 	VZEROUPPER
 	RET
 
+// func tileBF16x512x1x96(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x1x96(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), R8
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    BX, SI
+	MOVQ    bp+56(FP), DI
+	ADDQ    DI, SI
+	MOVQ    SI, DI
+	MOVQ    bp+56(FP), R9
+	ADDQ    R9, DI
+	MOVQ    add+80(FP), R9
+	TESTQ   R9, R9
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	MOVQ    ci+72(FP), R9
+	MOVQ    CX, R9
+	VMOVUPS Z0, (R9)
+	VMOVUPS Z1, 64(R9)
+	VMOVUPS Z2, 128(R9)
+	VMOVUPS Z3, 192(R9)
+	VMOVUPS Z4, 256(R9)
+	VMOVUPS Z5, 320(R9)
+
+start:
+	MOVQ         al+32(FP), R9
+	MOVQ         bl+48(FP), R10
+	MOVQ         AX, R11
+	LEAQ         (R11)(R9*2), R12
+	LEAQ         (R9)(R9*2), R13
+	MOVL         $0xffff0000, R14
+	VPBROADCASTD R14, Z19
+	MOVQ         ci+72(FP), R14
+	IMUL3Q       $+1, R14, R14
+	MOVQ         ci+72(FP), R15
+	MOVQ         CX, R15
+	PREFETCHT0   (R15)(R14*1)
+	PREFETCHT0   64(R15)(R14*1)
+	PREFETCHT0   128(R15)(R14*1)
+	PREFETCHT0   192(R15)(R14*1)
+	PREFETCHT0   256(R15)(R14*1)
+	PREFETCHT0   320(R15)(R14*1)
+	MOVQ         k+0(FP), R14
+	SHRQ         $0x05, R14
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   $0x00000008, R15
+
+four:
+	VPANDD       (BX), Z19, Z12
+	VPANDD       64(BX), Z19, Z13
+	VPANDD       (SI), Z19, Z14
+	VPANDD       64(SI), Z19, Z15
+	VPANDD       (DI), Z19, Z16
+	VPANDD       64(DI), Z19, Z17
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z12, Z18, Z0
+	VFMADD231PS  Z13, Z18, Z1
+	VFMADD231PS  Z14, Z18, Z2
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VPSLLD       $0x10, (BX), Z12
+	VPSLLD       $0x10, 64(BX), Z13
+	VPSLLD       $0x10, (SI), Z14
+	VPSLLD       $0x10, 64(SI), Z15
+	VPSLLD       $0x10, (DI), Z16
+	VPSLLD       $0x10, 64(DI), Z17
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z12, Z18, Z0
+	VFMADD231PS  Z13, Z18, Z1
+	VFMADD231PS  Z14, Z18, Z2
+	VFMADD231PS  Z15, Z18, Z3
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	ADDQ         R9, R11
+	ADDQ         R9, R12
+	ADDQ         R10, BX
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	VPANDD       (BX), Z19, Z12
+	VPANDD       64(BX), Z19, Z13
+	VPANDD       (SI), Z19, Z14
+	VPANDD       64(SI), Z19, Z15
+	VPANDD       (DI), Z19, Z16
+	VPANDD       64(DI), Z19, Z17
+	VBROADCASTSS (R11), Z18
+	VFMADD231PS  Z12, Z18, Z6
+	VFMADD231PS  Z13, Z18, Z7
+	VFMADD231PS  Z14, Z18, Z8
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VPSLLD       $0x10, (BX), Z12
+	VPSLLD       $0x10, 64(BX), Z13
+	VPSLLD       $0x10, (SI), Z14
+	VPSLLD       $0x10, 64(SI), Z15
+	VPSLLD       $0x10, (DI), Z16
+	VPSLLD       $0x10, 64(DI), Z17
+	VBROADCASTSS (R12), Z18
+	VFMADD231PS  Z12, Z18, Z6
+	VFMADD231PS  Z13, Z18, Z7
+	VFMADD231PS  Z14, Z18, Z8
+	VFMADD231PS  Z15, Z18, Z9
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	ADDQ         R13, R11
+	ADDQ         R13, R12
+	ADDQ         R10, BX
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	DECQ         R15
+	JNZ          four
+	MOVQ         ci+72(FP), R15
+	MOVQ         CX, R15
+	VADDPS       Z6, Z0, Z0
+	VMOVUPS      (R15), Z6
+	VADDPS       Z0, Z6, Z6
+	VMOVUPS      Z6, (R15)
+	VADDPS       Z7, Z1, Z1
+	VMOVUPS      64(R15), Z7
+	VADDPS       Z1, Z7, Z7
+	VMOVUPS      Z7, 64(R15)
+	VADDPS       Z8, Z2, Z2
+	VMOVUPS      128(R15), Z8
+	VADDPS       Z2, Z8, Z8
+	VMOVUPS      Z8, 128(R15)
+	VADDPS       Z9, Z3, Z3
+	VMOVUPS      192(R15), Z9
+	VADDPS       Z3, Z9, Z9
+	VMOVUPS      Z9, 192(R15)
+	VADDPS       Z10, Z4, Z4
+	VMOVUPS      256(R15), Z10
+	VADDPS       Z4, Z10, Z10
+	VMOVUPS      Z10, 256(R15)
+	VADDPS       Z11, Z5, Z5
+	VMOVUPS      320(R15), Z11
+	VADDPS       Z5, Z11, Z11
+	VMOVUPS      Z11, 320(R15)
+	DECQ         R14
+	JNZ          block
+	IMUL3Q       $+1, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+1, BX, BX
+	ADDQ         BX, CX
+	DECQ         R8
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileBF16x512x1x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileBF16x512x1x64(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    BX, SI
+	MOVQ    bp+56(FP), R8
+	ADDQ    R8, SI
+	MOVQ    add+80(FP), R8
+	TESTQ   R8, R8
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	MOVQ    ci+72(FP), R8
+	MOVQ    CX, R8
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	VMOVUPS Z2, 128(R8)
+	VMOVUPS Z3, 192(R8)
+
+start:
+	MOVQ         al+32(FP), R8
+	MOVQ         bl+48(FP), R9
+	MOVQ         AX, R10
+	LEAQ         (R10)(R8*2), R11
+	LEAQ         (R8)(R8*2), R12
+	MOVL         $0xffff0000, R13
+	VPBROADCASTD R13, Z13
+	MOVQ         ci+72(FP), R13
+	IMUL3Q       $+1, R13, R13
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R14
+	PREFETCHT0   (R14)(R13*1)
+	PREFETCHT0   64(R14)(R13*1)
+	PREFETCHT0   128(R14)(R13*1)
+	PREFETCHT0   192(R14)(R13*1)
+	MOVQ         k+0(FP), R13
+	SHRQ         $0x05, R13
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   $0x00000008, R14
+
+four:
+	VPANDD       (BX), Z13, Z8
+	VPANDD       64(BX), Z13, Z9
+	VPANDD       (SI), Z13, Z10
+	VPANDD       64(SI), Z13, Z11
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z8, Z12, Z0
+	VFMADD231PS  Z9, Z12, Z1
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VPSLLD       $0x10, (BX), Z8
+	VPSLLD       $0x10, 64(BX), Z9
+	VPSLLD       $0x10, (SI), Z10
+	VPSLLD       $0x10, 64(SI), Z11
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z8, Z12, Z0
+	VFMADD231PS  Z9, Z12, Z1
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	ADDQ         R8, R10
+	ADDQ         R8, R11
+	ADDQ         R9, BX
+	ADDQ         R9, SI
+	VPANDD       (BX), Z13, Z8
+	VPANDD       64(BX), Z13, Z9
+	VPANDD       (SI), Z13, Z10
+	VPANDD       64(SI), Z13, Z11
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z8, Z12, Z4
+	VFMADD231PS  Z9, Z12, Z5
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VPSLLD       $0x10, (BX), Z8
+	VPSLLD       $0x10, 64(BX), Z9
+	VPSLLD       $0x10, (SI), Z10
+	VPSLLD       $0x10, 64(SI), Z11
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z8, Z12, Z4
+	VFMADD231PS  Z9, Z12, Z5
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	ADDQ         R12, R10
+	ADDQ         R12, R11
+	ADDQ         R9, BX
+	ADDQ         R9, SI
+	DECQ         R14
+	JNZ          four
+	MOVQ         ci+72(FP), R14
+	MOVQ         CX, R14
+	VADDPS       Z4, Z0, Z0
+	VMOVUPS      (R14), Z4
+	VADDPS       Z0, Z4, Z4
+	VMOVUPS      Z4, (R14)
+	VADDPS       Z5, Z1, Z1
+	VMOVUPS      64(R14), Z5
+	VADDPS       Z1, Z5, Z5
+	VMOVUPS      Z5, 64(R14)
+	VADDPS       Z6, Z2, Z2
+	VMOVUPS      128(R14), Z6
+	VADDPS       Z2, Z6, Z6
+	VMOVUPS      Z6, 128(R14)
+	VADDPS       Z7, Z3, Z3
+	VMOVUPS      192(R14), Z7
+	VADDPS       Z3, Z7, Z7
+	VMOVUPS      Z7, 192(R14)
+	DECQ         R13
+	JNZ          block
+	IMUL3Q       $+1, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+1, BX, BX
+	ADDQ         BX, CX
+	DECQ         DI
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
 // func tileBF16x512x2x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 // Requires: AVX, AVX512F, MMX+, SSE
 TEXT ·tileBF16x512x2x64(SB), NOSPLIT, $8-92
@@ -11252,6 +12219,289 @@ four:
 	IMUL3Q       $+1, BX, BX
 	ADDQ         BX, CX
 	DECQ         R9
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x1x96(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x1x96(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), R8
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    BX, SI
+	MOVQ    bp+56(FP), DI
+	ADDQ    DI, SI
+	MOVQ    SI, DI
+	MOVQ    bp+56(FP), R9
+	ADDQ    R9, DI
+	MOVQ    add+80(FP), R9
+	TESTQ   R9, R9
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	MOVQ    ci+72(FP), R9
+	MOVQ    CX, R9
+	VMOVUPS Z0, (R9)
+	VMOVUPS Z1, 64(R9)
+	VMOVUPS Z2, 128(R9)
+	VMOVUPS Z3, 192(R9)
+	VMOVUPS Z4, 256(R9)
+	VMOVUPS Z5, 320(R9)
+
+start:
+	MOVQ       al+32(FP), R9
+	MOVQ       bl+48(FP), R10
+	MOVQ       AX, R11
+	MOVQ       ci+72(FP), R12
+	IMUL3Q     $+1, R12, R12
+	MOVQ       ci+72(FP), R13
+	MOVQ       CX, R13
+	PREFETCHT0 (R13)(R12*1)
+	PREFETCHT0 64(R13)(R12*1)
+	PREFETCHT0 128(R13)(R12*1)
+	PREFETCHT0 192(R13)(R12*1)
+	PREFETCHT0 256(R13)(R12*1)
+	PREFETCHT0 320(R13)(R12*1)
+	MOVQ       k+0(FP), R12
+	SHRQ       $0x05, R12
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   $0x00000008, R13
+
+four:
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VMOVUPS      (SI), Z14
+	VMOVUPS      64(SI), Z15
+	VMOVUPS      (DI), Z16
+	VMOVUPS      64(DI), Z17
+	VBROADCASTSS (R11), Z18
+	LONG         $0x406ed262
+	WORD         $0xc452
+	LONG         $0x406ed262
+	WORD         $0xcd52
+	LONG         $0x406ed262
+	WORD         $0xd652
+	LONG         $0x406ed262
+	WORD         $0xdf52
+	LONG         $0x406eb262
+	WORD         $0xe052
+	LONG         $0x406eb262
+	WORD         $0xe952
+	ADDQ         R9, R11
+	ADDQ         R10, BX
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VMOVUPS      (SI), Z14
+	VMOVUPS      64(SI), Z15
+	VMOVUPS      (DI), Z16
+	VMOVUPS      64(DI), Z17
+	VBROADCASTSS (R11), Z18
+	LONG         $0x406ed262
+	WORD         $0xf452
+	LONG         $0x406ed262
+	WORD         $0xfd52
+	LONG         $0x406e5262
+	WORD         $0xc652
+	LONG         $0x406e5262
+	WORD         $0xcf52
+	LONG         $0x406e3262
+	WORD         $0xd052
+	LONG         $0x406e3262
+	WORD         $0xd952
+	ADDQ         R9, R11
+	ADDQ         R10, BX
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	DECQ         R13
+	JNZ          four
+	MOVQ         ci+72(FP), R13
+	MOVQ         CX, R13
+	VADDPS       Z6, Z0, Z0
+	VMOVUPS      (R13), Z6
+	VADDPS       Z0, Z6, Z6
+	VMOVUPS      Z6, (R13)
+	VADDPS       Z7, Z1, Z1
+	VMOVUPS      64(R13), Z7
+	VADDPS       Z1, Z7, Z7
+	VMOVUPS      Z7, 64(R13)
+	VADDPS       Z8, Z2, Z2
+	VMOVUPS      128(R13), Z8
+	VADDPS       Z2, Z8, Z8
+	VMOVUPS      Z8, 128(R13)
+	VADDPS       Z9, Z3, Z3
+	VMOVUPS      192(R13), Z9
+	VADDPS       Z3, Z9, Z9
+	VMOVUPS      Z9, 192(R13)
+	VADDPS       Z10, Z4, Z4
+	VMOVUPS      256(R13), Z10
+	VADDPS       Z4, Z10, Z10
+	VMOVUPS      Z10, 256(R13)
+	VADDPS       Z11, Z5, Z5
+	VMOVUPS      320(R13), Z11
+	VADDPS       Z5, Z11, Z11
+	VMOVUPS      Z11, 320(R13)
+	DECQ         R12
+	JNZ          block
+	IMUL3Q       $+1, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+1, BX, BX
+	ADDQ         BX, CX
+	DECQ         R8
+	JNZ          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func tileWords512x1x64(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·tileWords512x1x64(SB), NOSPLIT, $8-92
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    a+16(FP), AX
+	MOVQ    c+64(FP), CX
+	MOVQ    ai+24(FP), DX
+	MOVQ    tiles+8(FP), DI
+
+tile:
+	MOVQ    b+40(FP), BX
+	MOVQ    BX, SI
+	MOVQ    bp+56(FP), R8
+	ADDQ    R8, SI
+	MOVQ    add+80(FP), R8
+	TESTQ   R8, R8
+	JNZ     start
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	MOVQ    ci+72(FP), R8
+	MOVQ    CX, R8
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	VMOVUPS Z2, 128(R8)
+	VMOVUPS Z3, 192(R8)
+
+start:
+	MOVQ       al+32(FP), R8
+	MOVQ       bl+48(FP), R9
+	MOVQ       AX, R10
+	MOVQ       ci+72(FP), R11
+	IMUL3Q     $+1, R11, R11
+	MOVQ       ci+72(FP), R12
+	MOVQ       CX, R12
+	PREFETCHT0 (R12)(R11*1)
+	PREFETCHT0 64(R12)(R11*1)
+	PREFETCHT0 128(R12)(R11*1)
+	PREFETCHT0 192(R12)(R11*1)
+	MOVQ       k+0(FP), R11
+	SHRQ       $0x05, R11
+
+block:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   $0x00000008, R12
+
+four:
+	VMOVUPS      (BX), Z8
+	VMOVUPS      64(BX), Z9
+	VMOVUPS      (SI), Z10
+	VMOVUPS      64(SI), Z11
+	VBROADCASTSS (R10), Z12
+	LONG         $0x481ed262
+	WORD         $0xc052
+	LONG         $0x481ed262
+	WORD         $0xc952
+	LONG         $0x481ed262
+	WORD         $0xd252
+	LONG         $0x481ed262
+	WORD         $0xdb52
+	ADDQ         R8, R10
+	ADDQ         R9, BX
+	ADDQ         R9, SI
+	VMOVUPS      (BX), Z8
+	VMOVUPS      64(BX), Z9
+	VMOVUPS      (SI), Z10
+	VMOVUPS      64(SI), Z11
+	VBROADCASTSS (R10), Z12
+	LONG         $0x481ed262
+	WORD         $0xe052
+	LONG         $0x481ed262
+	WORD         $0xe952
+	LONG         $0x481ed262
+	WORD         $0xf252
+	LONG         $0x481ed262
+	WORD         $0xfb52
+	ADDQ         R8, R10
+	ADDQ         R9, BX
+	ADDQ         R9, SI
+	DECQ         R12
+	JNZ          four
+	MOVQ         ci+72(FP), R12
+	MOVQ         CX, R12
+	VADDPS       Z4, Z0, Z0
+	VMOVUPS      (R12), Z4
+	VADDPS       Z0, Z4, Z4
+	VMOVUPS      Z4, (R12)
+	VADDPS       Z5, Z1, Z1
+	VMOVUPS      64(R12), Z5
+	VADDPS       Z1, Z5, Z5
+	VMOVUPS      Z5, 64(R12)
+	VADDPS       Z6, Z2, Z2
+	VMOVUPS      128(R12), Z6
+	VADDPS       Z2, Z6, Z6
+	VMOVUPS      Z6, 128(R12)
+	VADDPS       Z7, Z3, Z3
+	VMOVUPS      192(R12), Z7
+	VADDPS       Z3, Z7, Z7
+	VMOVUPS      Z7, 192(R12)
+	DECQ         R11
+	JNZ          block
+	IMUL3Q       $+1, DX, BX
+	ADDQ         BX, AX
+	MOVQ         ci+72(FP), BX
+	IMUL3Q       $+1, BX, BX
+	ADDQ         BX, CX
+	DECQ         DI
 	JNZ          tile
 	LDMXCSR      (SP)
 	VZEROUPPER

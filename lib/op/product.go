@@ -163,6 +163,9 @@ type cut struct {
 // copied together first: its lines would fall into few sets of the caches.
 const spread = 1 << 16
 
+// fewRows is the number of rows below which a product takes the time of reading B.
+const fewRows = 6
+
 // multiply computes p on all threads.
 func (c *cpu) multiply(p product) {
 	if !p.check(c.numerics) {
@@ -179,7 +182,7 @@ func (c *cpu) multiply(p product) {
 		j.panelGroups++
 	}
 	items := j.rowGroups * j.panelGroups
-	c.split(items, p.m*p.n*p.k/(items*flopsPerStep), j)
+	c.split(items, max(p.m, fewRows)*p.n*p.k/(items*flopsPerStep), j)
 }
 
 func (j *cut) do(t *thread, lo, hi int) {

@@ -11,15 +11,21 @@ type kernels struct {
 	// half and whole are by number of rows, for 16 and 32 columns; those of AVX2
 	// have 16 and no masks.
 	half, whole []tileFunc
-	// wide are for few rows: of so many whole panels.
-	wide   []tileFunc
-	panels []int
+	// wide are for few rows: by number of rows, of several whole panels, the widest
+	// first.
+	wide [][]wideTile
 	// a and b are the k that a step of al, and of bl, are apart.
 	a, b int
 	// chunk is the number of k whose part of a panel stays in the first cache
 	// while all tiles use it; 0 for all. What c holds is rounded after each block
 	// in BF16 anyway, while in F32 chunks would cost loads and stores.
 	chunk int
+}
+
+// wideTile is a kernel of several whole panels.
+type wideTile struct {
+	panels int
+	tile   tileFunc
 }
 
 var (
@@ -32,9 +38,15 @@ var (
 			tile512x8x16, tile512x9x16, tile512x10x16, tile512x11x16, tile512x12x16, tile512x13x16, tile512x14x16},
 		whole: []tileFunc{nil, tile512x1x32, tile512x2x32, tile512x3x32, tile512x4x32, tile512x5x32, tile512x6x32, tile512x7x32,
 			tile512x8x32, tile512x9x32, tile512x10x32, tile512x11x32, tile512x12x32, tile512x13x32, tile512x14x32},
-		wide:   []tileFunc{nil, tile512x1x128, tile512x2x128, tile512x3x96, tile512x4x96, tile512x5x64, tile512x6x64},
-		panels: []int{0, 4, 4, 3, 3, 2, 2},
-		a:      1, b: 1,
+		wide: [][]wideTile{
+			1: {{4, tile512x1x128}, {3, tile512x1x96}, {2, tile512x1x64}},
+			2: {{4, tile512x2x128}, {3, tile512x2x96}, {2, tile512x2x64}},
+			3: {{3, tile512x3x96}, {2, tile512x3x64}},
+			4: {{3, tile512x4x96}, {2, tile512x4x64}},
+			5: {{2, tile512x5x64}},
+			6: {{2, tile512x6x64}},
+		},
+		a: 1, b: 1,
 	}
 	bf16AVX2 = kernels{
 		whole: []tileFunc{nil, tileBF16x256x1x16, tileBF16x256x2x16, tileBF16x256x3x16},
@@ -45,18 +57,24 @@ var (
 			tileBF16x512x5x16, tileBF16x512x6x16, tileBF16x512x7x16},
 		whole: []tileFunc{nil, tileBF16x512x1x32, tileBF16x512x2x32, tileBF16x512x3x32, tileBF16x512x4x32,
 			tileBF16x512x5x32, tileBF16x512x6x32, tileBF16x512x7x32},
-		wide:   []tileFunc{nil, tileBF16x512x1x128, tileBF16x512x2x64, tileBF16x512x3x64},
-		panels: []int{0, 4, 2, 2},
-		a:      1, b: 2, chunk: 256,
+		wide: [][]wideTile{
+			1: {{4, tileBF16x512x1x128}, {3, tileBF16x512x1x96}, {2, tileBF16x512x1x64}},
+			2: {{2, tileBF16x512x2x64}},
+			3: {{2, tileBF16x512x3x64}},
+		},
+		a: 1, b: 2, chunk: 256,
 	}
 	bf16Words = kernels{
 		half: []tileFunc{nil, tileWords512x1x16, tileWords512x2x16, tileWords512x3x16, tileWords512x4x16,
 			tileWords512x5x16, tileWords512x6x16, tileWords512x7x16},
 		whole: []tileFunc{nil, tileWords512x1x32, tileWords512x2x32, tileWords512x3x32, tileWords512x4x32,
 			tileWords512x5x32, tileWords512x6x32, tileWords512x7x32},
-		wide:   []tileFunc{nil, tileWords512x1x128, tileWords512x2x64, tileWords512x3x64},
-		panels: []int{0, 4, 2, 2},
-		a:      2, b: 2, chunk: 256,
+		wide: [][]wideTile{
+			1: {{4, tileWords512x1x128}, {3, tileWords512x1x96}, {2, tileWords512x1x64}},
+			2: {{2, tileWords512x2x64}},
+			3: {{2, tileWords512x3x64}},
+		},
+		a: 2, b: 2, chunk: 256,
 	}
 )
 
@@ -93,33 +111,49 @@ func (s *kernels) run(p *product, by []tileFunc, i0, i1 int, col column) {
 func (s *kernels) tiles(p *product, by []tileFunc, i0, i1 int, col column, l, k, flag int) {
 	tiles := (i1 - i0 + len(by) - 2) / (len(by) - 1)
 	low, higher := (i1-i0)/tiles, (i1-i0)%tiles // so many tiles have one row more
-	b := &p.b[col.b+l/s.b*p.bl]
-	for i := i0; i < i1; {
-		height, n := low, tiles-higher
-		if higher > 0 {
-			height, n = low+1, higher
+	for i, done := i0, 0; i < i1; {
+		height, n := low, tiles-done
+		if done < higher {
+			height, n = low+1, higher-done
 		}
 		n = min(n, max(1, longest/(height*panel*k)))
-		by[height](k, n, &p.a[i*p.ai+l/s.a*p.al], 4*p.ai, 4*p.al, b, 4*p.bl, 4*p.bp,
-			&p.c[i*p.ci+col.at], 4*p.ci, flag, col.mask)
+		s.call(by[height], p, n, i, col, l, k, flag)
 		i += height * n
-		tiles -= n
-		if higher > 0 {
-			higher -= n
+		done += n
+	}
+}
+
+// call calls a kernel for n tiles from row i on.
+func (s *kernels) call(f tileFunc, p *product, n, i int, col column, l, k, flag int) {
+	f(k, n, &p.a[i*p.ai+l/s.a*p.al], 4*p.ai, 4*p.al, &p.b[col.b+l/s.b*p.bl], 4*p.bl, 4*p.bp,
+		&p.c[i*p.ci+col.at], 4*p.ci, flag, col.mask)
+}
+
+// few computes rows [i0, i1) of panels [j0, j1) with the kernels of several whole
+// panels, and returns the first panel that is left for the others.
+func (s *kernels) few(p *product, i0, i1, j0, j1 int) int {
+	if i1-i0 >= len(s.wide) {
+		return j0
+	}
+	flag := 0
+	if p.add {
+		flag = 1
+	}
+	whole := min(j1, p.n/panel)
+	for i, w := range s.wide[i1-i0] {
+		last := i == len(s.wide[i1-i0])-1
+		// A single panel is slow: 5 are better done as 3 and 2.
+		for ; j0+w.panels <= whole && (last || j0+w.panels+1 != whole); j0 += w.panels {
+			s.call(w.tile, p, 1, i0, column{j0 * panel, j0 * p.bp, 0}, 0, p.k, flag)
 		}
 	}
+	return j0
 }
 
 // by512 returns the product with the kernels of AVX-512 that s holds.
 func by512(s *kernels) func(t *thread, p *product, i0, i1, j0, j1 int) {
 	return func(_ *thread, p *product, i0, i1, j0, j1 int) {
-		j := j0
-		if few := i1 - i0; few < len(s.wide) {
-			for n := s.panels[few]; j+n <= j1 && (j+n)*panel <= p.n; j += n {
-				s.run(p, s.wide, i0, i1, column{j * panel, j * p.bp, 0})
-			}
-		}
-		for ; j < j1; j++ {
+		for j := s.few(p, i0, i1, j0, j1); j < j1; j++ {
 			w := min(panel, p.n-j*panel)
 			by := s.whole
 			if w <= panel/2 {

@@ -55,8 +55,8 @@ func products() {
 		f32AVX512.tile(rows, 2)
 	}
 	// Few rows: several panels at once, for enough chains and streams of loads.
-	for rows, panels := range []int{0, 4, 4, 3, 3, 2, 2} {
-		if panels > 0 {
+	for rows, list := range [][]int{1: {4, 3, 2}, 2: {4, 3, 2}, 3: {3, 2}, 4: {3, 2}, 5: {2}, 6: {2}} {
+		for _, panels := range list {
 			f32AVX512.tile(rows, 2*panels)
 		}
 	}
@@ -68,8 +68,8 @@ func products() {
 			u.tile(rows, 1)
 			u.tile(rows, 2)
 		}
-		for rows, panels := range []int{0, 4, 2, 2} {
-			if panels > 0 {
+		for rows, list := range [][]int{1: {4, 3, 2}, 2: {2}, 3: {2}} {
+			for _, panels := range list {
 				u.tile(rows, 2*panels)
 			}
 		}
