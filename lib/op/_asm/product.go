@@ -249,9 +249,15 @@ func (t *tile) prefetch() {
 	case t.rows <= 4 && !t.bf16:
 		ahead = 4096
 	}
-	for j := 0; j < t.vectors; j += max(64/t.bytes, 1) {
-		m := t.fromB(j)
-		PREFETCHT0(m.Offset(ahead))
+	rows := 1 // of B between two calls
+	if t.bf16 {
+		rows = 2
+	}
+	for i := range rows {
+		for j := 0; j < t.vectors; j += max(64/t.bytes, 1) {
+			m := t.fromB(j)
+			PREFETCHT0(m.Offset(ahead + i*128))
+		}
 	}
 }
 
