@@ -21,7 +21,8 @@ var rooms = map[string][]string{
 	// pipe wing: rows and streams, no arithmetic, no models
 	"stream": {},
 	"rows":   {"stream"},
-	"table":  {"stream"},
+	"pages":  {},
+	"table":  {"pages", "stream"},
 	"tool":   {"rows", "stream"},
 	// of no wing: servers that hold models, for judges and policies alike
 	"remote": {},
@@ -58,8 +59,8 @@ var forTests = []string{"golden", "trial"}
 // here nobody may.
 var libraries = map[string][]string{
 	"github.com/apache/arrow/go/v17":    {"lib/stream"},
-	"github.com/klauspost/compress":     {"lib/stream", "lib/table"},
-	"github.com/parquet-go/parquet-go":  {"lib/table"},
+	"github.com/klauspost/compress":     {"lib/pages", "lib/stream", "lib/table"},
+	"github.com/parquet-go/parquet-go":  {"lib/pages", "lib/table"},
 	"github.com/sashabaranov/go-openai": {"lib/judge"},
 	"github.com/dlclark/regexp2/v2":     {"lib/token"},
 	"golang.org/x/text/unicode/norm":    {"lib/token"},

@@ -2,6 +2,7 @@ package table
 
 import (
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -250,14 +251,11 @@ func (p *parser) escape() (rune, error) {
 		return 0, p.syntax("the line ends within a string")
 	}
 	c := p.s[p.i+1]
-	switch c {
-	case '"', '\\', '/':
+	if k := strings.IndexByte(`"\/bfnrt`, c); k >= 0 {
 		p.i += 2
-		return rune(c), nil
-	case 'b', 'f', 'n', 'r', 't':
-		p.i += 2
-		return map[byte]rune{'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}[c], nil
-	case 'u':
+		return rune("\"\\/\b\f\n\r\t"[k]), nil
+	}
+	if c == 'u' {
 		r, ok := p.hex()
 		if !ok {
 			return 0, p.syntax("malformed escape")

@@ -17,37 +17,32 @@ import (
 
 // leaf sets the type of a column by the element of a Parquet schema, and
 // returns what converts its values.
-func leaf(c *column, e format.SchemaElement) (func(parquet.Value) (any, error), error) {
-	if !e.Type.Valid {
-		return nil, faultf(Corrupt, "a column without a type")
-	}
+func leaf(c *column, e format.SchemaElement) func(parquet.Value) (any, error) {
 	c.typ = stream.TUtf8
 	if convert := annotatedLeaf(c, e); convert != nil {
-		return convert, nil
+		return convert
 	}
 	switch e.Type.V {
 	case format.Boolean:
 		c.typ = stream.TBool
-		return func(v parquet.Value) (any, error) { return v.Boolean(), nil }, nil
+		return func(v parquet.Value) (any, error) { return v.Boolean(), nil }
 	case format.Int32:
 		c.typ = stream.TInt32
-		return func(v parquet.Value) (any, error) { return int64(v.Int32()), nil }, nil
+		return func(v parquet.Value) (any, error) { return int64(v.Int32()), nil }
 	case format.Int64:
 		c.typ = stream.TInt64
-		return func(v parquet.Value) (any, error) { return v.Int64(), nil }, nil
+		return func(v parquet.Value) (any, error) { return v.Int64(), nil }
 	case format.Int96:
-		return func(v parquet.Value) (any, error) { return int96Text(v.Int96()), nil }, nil
+		return func(v parquet.Value) (any, error) { return int96Text(v.Int96()), nil }
 	case format.Float:
 		c.typ = stream.TFloat32
-		return func(v parquet.Value) (any, error) { return v.Float(), nil }, nil
+		return func(v parquet.Value) (any, error) { return v.Float(), nil }
 	case format.Double:
 		c.typ = stream.TFloat64
-		return func(v parquet.Value) (any, error) { return v.Double(), nil }, nil
-	case format.ByteArray, format.FixedLenByteArray:
-		c.mode = base64Bytes
-		return func(v parquet.Value) (any, error) { return v.ByteArray(), nil }, nil
+		return func(v parquet.Value) (any, error) { return v.Double(), nil }
 	}
-	return nil, faultf(Unsupported, "physical type %v", e.Type.V)
+	c.mode = base64Bytes
+	return func(v parquet.Value) (any, error) { return v.ByteArray(), nil }
 }
 
 // annotatedLeaf is leaf for columns whose values mean something else than their
@@ -60,41 +55,13 @@ func annotatedLeaf(c *column, e format.SchemaElement) func(parquet.Value) (any, 
 	fixed := physical == format.FixedLenByteArray
 	bytes := physical == format.ByteArray || fixed
 	integers := physical == format.Int32 || physical == format.Int64
-	converted := func(t deprecated.ConvertedType) bool {
-		return e.LogicalType.Value == nil && e.ConvertedType.Valid && e.ConvertedType.V == t
-	}
-	unit, utc := time.Duration(0), true
-	kind := e.LogicalType.Value
-	switch t := kind.(type) {
-	case *format.TimestampType:
-		unit, utc = duration(t.Unit), t.IsAdjustedToUTC
-	case *format.TimeType:
-		unit = duration(t.Unit)
-	}
-	switch {
-	case converted(deprecated.TimestampMillis), converted(deprecated.TimeMillis):
-		unit = time.Millisecond
-	case converted(deprecated.TimestampMicros), converted(deprecated.TimeMicros):
-		unit = time.Microsecond
-	}
-	isType := func(want format.LogicalTypeValue, old ...deprecated.ConvertedType) bool {
-		for _, t := range old {
-			if converted(t) {
-				return true
-			}
+	switch t := meaning(e).(type) {
+	case *format.StringType, *format.EnumType, *format.JsonType:
+		if bytes {
+			return text(func(v parquet.Value) string { return string(v.ByteArray()) })
 		}
-		return kind != nil && kind.FieldID() == want.FieldID()
-	}
-	switch {
-	case bytes && isType(&format.StringType{}, deprecated.UTF8),
-		bytes && isType(&format.EnumType{}, deprecated.Enum),
-		bytes && isType(&format.JsonType{}, deprecated.Json):
-		return text(func(v parquet.Value) string { return string(v.ByteArray()) })
-	case isType(&format.DecimalType{}, deprecated.Decimal):
-		scale := int(e.Scale.V)
-		if t, ok := kind.(*format.DecimalType); ok {
-			scale = int(t.Scale)
-		}
+	case *format.DecimalType:
+		scale := int(t.Scale)
 		switch {
 		case scale < 0 || scale > 1<<10:
 		case bytes:
@@ -102,49 +69,79 @@ func annotatedLeaf(c *column, e format.SchemaElement) func(parquet.Value) (any, 
 		case integers:
 			return text(func(v parquet.Value) string { return decimalText(big.NewInt(asInteger(v)), scale) })
 		}
-	case physical == format.Int32 && isType(&format.DateType{}, deprecated.Date):
-		return text(func(v parquet.Value) string {
-			return time.Unix(int64(v.Int32())*24*60*60, 0).UTC().Format(time.DateOnly)
-		})
-	case integers && unit > 0 && isType(&format.TimeType{}, deprecated.TimeMillis, deprecated.TimeMicros):
-		return text(func(v parquet.Value) string { return timeText(asInteger(v), unit, "15:04:05.999999999") })
-	case physical == format.Int64 && unit > 0 && isType(&format.TimestampType{}, deprecated.TimestampMillis, deprecated.TimestampMicros):
+	case *format.DateType:
+		if physical == format.Int32 {
+			return text(func(v parquet.Value) string {
+				return time.Unix(int64(v.Int32())*24*60*60, 0).UTC().Format(time.DateOnly)
+			})
+		}
+	case *format.TimeType:
+		if integers && t.Unit.Value != nil {
+			return text(func(v parquet.Value) string { return timeText(asInteger(v), t.Unit, "15:04:05.999999999") })
+		}
+	case *format.TimestampType:
 		layout := "2006-01-02T15:04:05.999999999"
-		if utc {
+		if t.IsAdjustedToUTC {
 			layout += "Z"
 		}
-		return text(func(v parquet.Value) string { return timeText(v.Int64(), unit, layout) })
-	case physical == format.Int64 && (unsigned(kind) || converted(deprecated.Uint64)):
-		c.typ = stream.TUint64
-		return func(v parquet.Value) (any, error) { return uint64(v.Int64()), nil }
-	case physical == format.Int32 && (unsigned(kind) || converted(deprecated.Uint32)):
-		c.typ = stream.TInt64
-		return func(v parquet.Value) (any, error) { return int64(uint32(v.Int32())), nil }
-	case isType(&format.NullType{}):
+		if physical == format.Int64 && t.Unit.Value != nil {
+			return text(func(v parquet.Value) string { return timeText(v.Int64(), t.Unit, layout) })
+		}
+	case *format.IntType:
+		switch {
+		case t.IsSigned:
+		case physical == format.Int64:
+			c.typ = stream.TUint64
+			return func(v parquet.Value) (any, error) { return uint64(v.Int64()), nil }
+		case physical == format.Int32:
+			c.typ = stream.TInt64
+			return func(v parquet.Value) (any, error) { return int64(uint32(v.Int32())), nil }
+		}
+	case *format.NullType:
 		return func(parquet.Value) (any, error) { return nil, faultf(Corrupt, "a value in a column of nulls") }
-	case fixed && isType(&format.UUIDType{}) && e.TypeLength.V == 16:
-		return text(func(v parquet.Value) string {
-			b := v.ByteArray()
-			return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-		})
-	case fixed && isType(&format.Float16Type{}) && e.TypeLength.V == 2:
-		c.typ = stream.TFloat32
-		return func(v parquet.Value) (any, error) { return float16(binary.LittleEndian.Uint16(v.ByteArray())), nil }
+	case *format.UUIDType:
+		if fixed && e.TypeLength.V == 16 {
+			return text(func(v parquet.Value) string {
+				b := v.ByteArray()
+				return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+			})
+		}
+	case *format.Float16Type:
+		if fixed && e.TypeLength.V == 2 {
+			c.typ = stream.TFloat32
+			return func(v parquet.Value) (any, error) { return float16(binary.LittleEndian.Uint16(v.ByteArray())), nil }
+		}
 	}
 	return nil
 }
 
-// duration is the length of a unit, 0 for none that is known.
-func duration(u format.TimeUnit) time.Duration {
-	if u.Value == nil {
-		return 0
+// meaning returns the logical type of an element, also where old writers say it
+// by a converted type; nil where there is none.
+func meaning(e format.SchemaElement) format.LogicalTypeValue {
+	if e.LogicalType.Value != nil || !e.ConvertedType.Valid {
+		return e.LogicalType.Value
 	}
-	return u.Value.Duration()
-}
-
-func unsigned(t format.LogicalTypeValue) bool {
-	i, ok := t.(*format.IntType)
-	return ok && !i.IsSigned
+	millis := format.TimeUnit{Value: &format.MilliSeconds{}}
+	micros := format.TimeUnit{Value: &format.MicroSeconds{}}
+	switch e.ConvertedType.V {
+	case deprecated.UTF8, deprecated.Enum, deprecated.Json:
+		return &format.StringType{}
+	case deprecated.Decimal:
+		return &format.DecimalType{Scale: e.Scale.V}
+	case deprecated.Date:
+		return &format.DateType{}
+	case deprecated.TimeMillis:
+		return &format.TimeType{Unit: millis}
+	case deprecated.TimeMicros:
+		return &format.TimeType{Unit: micros}
+	case deprecated.TimestampMillis:
+		return &format.TimestampType{IsAdjustedToUTC: true, Unit: millis}
+	case deprecated.TimestampMicros:
+		return &format.TimestampType{IsAdjustedToUTC: true, Unit: micros}
+	case deprecated.Uint32, deprecated.Uint64:
+		return &format.IntType{}
+	}
+	return nil
 }
 
 // asInteger is the value of a column of int32 or int64.
@@ -180,10 +177,10 @@ func decimalText(i *big.Int, scale int) string {
 }
 
 // timeText writes a time of n units after 1970-01-01T00:00:00Z.
-func timeText(n int64, unit time.Duration, layout string) string {
-	per := int64(time.Second / unit)
-	seconds, rest := n/per, n%per
-	return time.Unix(seconds, rest*int64(unit)).UTC().Format(layout)
+func timeText(n int64, unit format.TimeUnit, layout string) string {
+	nanos := unit.Value.Duration()
+	per := int64(time.Second / nanos)
+	return time.Unix(n/per, n%per*int64(nanos)).UTC().Format(layout)
 }
 
 // int96Text writes a timestamp of the old form: nanoseconds of a Julian day.

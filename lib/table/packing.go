@@ -55,18 +55,13 @@ func (p packing) open(raw io.Reader) (io.Reader, func(), error) {
 		z, err := gzip.NewReader(raw)
 		return z, func() {}, err
 	case zstandard:
-		z, err := newZstd(raw)
+		z, err := zstd.NewReader(raw, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, nil, err
 		}
 		return z, z.Close, nil
 	}
 	return raw, func() {}, nil
-}
-
-// newZstd returns a decoder whose memory is bounded.
-func newZstd(r io.Reader) (*zstd.Decoder, error) {
-	return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 }
 
 // watched remembers how reading ended.

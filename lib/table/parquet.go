@@ -1,17 +1,15 @@
 package table
 
 import (
-	"encoding/binary"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
+	"slices"
 	"strconv"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/deprecated"
 	"github.com/parquet-go/parquet-go/format"
 
+	"srar/lib/pages"
 	"srar/lib/stream"
 )
 
@@ -22,125 +20,63 @@ const (
 	keyHistory = "srar.history"
 )
 
-// parquetFile is a Parquet file with the tree of its columns.
+// parquetFile is a Parquet file with the trees of its columns.
 type parquetFile struct {
-	r      io.ReaderAt
-	size   int64
-	f      *parquet.File
-	roots  []*node
-	leaves []leafInfo
+	f     *pages.File
+	roots []*node
 }
 
 // node is a column of a Parquet file, or a part of one.
 type node struct {
 	column   *column
-	optional bool
-	list     bool // an annotated list or map: elem is what its repeated group holds
-	elem     *node
+	elem     *node // of a list or map: what its repeated group holds
 	members  []*node
 	convert  func(parquet.Value) (any, error) // of a leaf
 	first, n int                              // leaves below, in the order of the file
 }
 
-// guard calls the library and makes an error of a panic in it.
-func guard(call func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = faultf(Corrupt, "the file is damaged: %v", p)
-		}
-	}()
-	return call()
-}
-
-// corrupt makes a fault of an error of the library; faults pass.
-func corrupt(err error) error {
-	var f *fault
-	if err == nil || errors.As(err, &f) {
+// pageFault makes a fault of what is wrong with a file; read errors pass.
+func pageFault(err error) error {
+	e, ok := err.(*pages.Error)
+	if !ok {
 		return err
 	}
-	return faultf(Corrupt, "%v", err)
+	kind := Corrupt
+	if e.Unsupported {
+		kind = Unsupported
+	}
+	return faultf(kind, "%v", e)
 }
 
-// scanParquet reads the footer.
+// scanParquet reads the metadata.
 func (t *File) scanParquet() error {
-	p := &parquetFile{r: t.f, size: t.size}
-	err := checkFooter(t.f, t.size)
-	if err == nil {
-		err = guard(func() (err error) {
-			p.f, err = parquet.OpenFile(t.f, t.size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
-			return corrupt(err)
-		})
-	}
-	if err == nil {
-		t.schema, err = remembered(p.f)
-	}
+	f, err := pages.Open(t.f, t.size)
 	if err != nil {
+		return place(pageFault(err), t.name, -1, 0, "")
+	}
+	if t.schema, err = remembered(f); err != nil {
 		return place(err, t.name, -1, 0, "")
 	}
-	w := walker{elements: p.f.Metadata().Schema[1:]}
-	seen := map[string]bool{}
-	for _, c := range p.f.Root().Columns() {
-		n, err := w.walk(c)
-		if err == nil && seen[c.Name()] {
+	t.parquet = &parquetFile{f: f}
+	for _, c := range f.Columns() {
+		n, err := newNode(c)
+		if err == nil && memberIndex(t.columns, c.Name) >= 0 {
 			err = faultf(Unsupported, "comes twice")
 		}
 		if err != nil {
-			return place(err, t.name, -1, 0, c.Name())
+			return place(err, t.name, -1, 0, c.Name)
 		}
-		seen[c.Name()] = true
-		p.roots = append(p.roots, n)
+		t.parquet.roots = append(t.parquet.roots, n)
 		t.columns = append(t.columns, n.column)
 	}
-	if len(p.roots) == 0 {
+	if len(t.columns) == 0 {
 		return place(faultf(Unsupported, "the file has no columns"), t.name, -1, 0, "")
 	}
-	p.leaves = w.leaves
-	var all []levels
-	for _, c := range p.f.Root().Columns() {
-		all = levelsOf(all, c, levels{})
-	}
-	for i, l := range all {
-		p.leaves[i].levels = l
-		if l.definition > maxLevel || i == maxLeaves || p.leaves[i].length < 0 {
-			return place(faultf(Unsupported, "columns nested or numerous beyond reason"), t.name, -1, 0, "")
-		}
-	}
-	t.parquet = p
 	return nil
 }
 
-// checkFooter checks what the library takes on trust: the length of the footer,
-// and the lengths in it.
-func checkFooter(r io.ReaderAt, size int64) error {
-	if size == 0 {
-		return faultf(Corrupt, "the file is empty")
-	}
-	var b [12]byte
-	if size < int64(len(b)) {
-		return faultf(Corrupt, "%d bytes are no Parquet file", size)
-	}
-	if _, err := r.ReadAt(b[:4], 0); err != nil {
-		return err
-	}
-	if _, err := r.ReadAt(b[4:], size-8); err != nil {
-		return err
-	}
-	n := int64(binary.LittleEndian.Uint32(b[4:]))
-	switch {
-	case string(b[:4]) == "PARE" || string(b[8:]) == "PARE":
-		return faultf(Unsupported, "the file is encrypted")
-	case string(b[:4]) != "PAR1":
-		return faultf(Corrupt, "the file does not begin as Parquet")
-	case string(b[8:]) != "PAR1":
-		return faultf(Corrupt, "the file does not end as Parquet: cut short?")
-	case n > size-12 || n > maxThrift:
-		return faultf(Corrupt, "a footer of %d bytes in a file of %d", n, size)
-	}
-	return checkMetadata(r, size, n)
-}
-
 // remembered reads the row kind and history that WriteParquet stored.
-func remembered(f *parquet.File) (*stream.Schema, error) {
+func remembered(f *pages.File) (*stream.Schema, error) {
 	s := &stream.Schema{}
 	var ok bool
 	if s.RowKind, ok = f.Lookup(keyKind); ok {
@@ -158,75 +94,65 @@ func remembered(f *parquet.File) (*stream.Schema, error) {
 	return s, nil
 }
 
-// walker builds the tree of columns. The elements of the schema are in the
-// order of the columns, depth first.
-type walker struct {
-	elements []format.SchemaElement
-	leaves   []leafInfo
-}
-
-func (w *walker) walk(c *parquet.Column) (*node, error) {
-	e := w.elements[0]
-	w.elements = w.elements[1:]
-	n := &node{optional: c.Optional(), first: len(w.leaves)}
-	n.column = &column{name: c.Name(), nullable: n.optional, mode: strict}
+// newNode makes the tree of a column.
+func newNode(e *pages.Node) (*node, error) {
+	n := &node{column: &column{name: e.Name, nullable: e.Optional(), mode: strict}, first: e.First, n: e.Leaves}
 	var err error
-	switch kids := c.Columns(); {
-	case c.Leaf() && c.Repeated():
+	switch {
+	case e.Leaf() && e.Repeated():
 		err = faultf(Unsupported, "a repeated field outside of a list")
-	case c.Leaf():
-		w.leaves = append(w.leaves, leafInfo{kind: e.Type.V, length: int(e.TypeLength.V)})
-		n.convert, err = leaf(n.column, e)
+	case e.Leaf():
+		n.convert = leaf(n.column, e.SchemaElement)
 	case annotated(e, deprecated.List):
-		if len(kids) != 1 || !kids[0].Repeated() || kids[0].Leaf() || len(kids[0].Columns()) != 1 {
+		inner := repeatedGroup(e)
+		if inner == nil || len(inner.Children) != 1 {
 			return nil, faultf(Unsupported, "a list in the legacy form of two levels")
 		}
-		w.elements = w.elements[1:]
-		n.list = true
-		n.elem, err = w.walk(kids[0].Columns()[0])
+		n.elem, err = newNode(inner.Children[0])
 	case annotated(e, deprecated.Map), annotated(e, deprecated.MapKeyValue):
-		if len(kids) != 1 || !kids[0].Repeated() || kids[0].Leaf() {
+		inner := repeatedGroup(e)
+		if inner == nil {
 			return nil, faultf(Unsupported, "a map in an unknown form")
 		}
-		w.elements = w.elements[1:]
-		n.list = true
-		n.elem, err = w.group(kids[0])
-	case c.Repeated():
+		n.elem = &node{column: &column{name: "entry"}, first: inner.First, n: inner.Leaves}
+		err = n.elem.group(inner.Children)
+	case e.Repeated():
 		err = faultf(Unsupported, "a repeated group outside of a list")
 	default:
-		err = w.members(n, c)
+		err = n.group(e.Children)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if n.list {
+	if n.elem != nil {
 		n.column.typ = stream.Type{Kind: stream.List}
 		n.column.elem = n.elem.column
 	}
-	n.n = len(w.leaves) - n.first
 	return n, nil
 }
 
-// group makes a struct of the members of a repeated group.
-func (w *walker) group(c *parquet.Column) (*node, error) {
-	n := &node{column: &column{name: "entry"}, first: len(w.leaves)}
-	err := w.members(n, c)
-	n.n = len(w.leaves) - n.first
-	return n, err
+// repeatedGroup returns the only child of a list or map; nil where that is no
+// repeated group.
+func repeatedGroup(e *pages.Node) *pages.Node {
+	if len(e.Children) != 1 || !e.Children[0].Repeated() || e.Children[0].Leaf() {
+		return nil
+	}
+	return e.Children[0]
 }
 
-func (w *walker) members(n *node, c *parquet.Column) error {
-	if len(c.Columns()) == 0 {
+// group makes n a struct of the members given.
+func (n *node) group(members []*pages.Node) error {
+	if len(members) == 0 {
 		return faultf(Unsupported, "a group without members")
 	}
 	n.column.typ = stream.Type{Kind: stream.Struct}
-	for _, k := range c.Columns() {
-		m, err := w.walk(k)
+	for _, e := range members {
+		m, err := newNode(e)
 		if err != nil {
-			return within(err, "."+k.Name())
+			return within(err, "."+e.Name)
 		}
-		if memberIndex(n.column.members, k.Name()) >= 0 {
-			return faultf(Unsupported, "member %q comes twice", k.Name())
+		if memberIndex(n.column.members, e.Name) >= 0 {
+			return faultf(Unsupported, "member %q comes twice", e.Name)
 		}
 		n.members = append(n.members, m)
 		n.column.members = append(n.column.members, m.column)
@@ -235,7 +161,7 @@ func (w *walker) members(n *node, c *parquet.Column) error {
 }
 
 // annotated reports whether a group is a list or map.
-func annotated(e format.SchemaElement, as deprecated.ConvertedType) bool {
+func annotated(e *pages.Node, as deprecated.ConvertedType) bool {
 	switch e.LogicalType.Value.(type) {
 	case *format.ListType:
 		return as == deprecated.List
@@ -255,13 +181,13 @@ func (n *node) assemble(leaves [][]parquet.Value, rep, def int) (any, error) {
 		}
 	}
 	level := leaves[0][0].DefinitionLevel()
-	if n.optional {
+	if n.column.nullable {
 		if def++; level < def {
 			return nil, nil
 		}
 	}
 	switch {
-	case n.list:
+	case n.elem != nil:
 		return n.assembleList(leaves, rep+1, def+1)
 	case n.members != nil:
 		o := object{keys: make([]string, len(n.members)), values: make([]any, len(n.members))}
@@ -312,95 +238,49 @@ func (n *node) assembleList(leaves [][]parquet.Value, rep, def int) (any, error)
 	return out, nil
 }
 
-// parquetSource reads the rows of a Parquet file, one row group after another.
+// parquetSource reads the rows of a Parquet file.
 type parquetSource struct {
-	p      *parquetFile
+	rows   *pages.Rows
 	roots  []*node // of the columns asked for, nil where the file has none
-	codecs map[format.CompressionCodec]unpackFunc
-	group  int            // row groups opened
-	left   int64          // rows of the group to come
-	chunks []*chunkReader // of the leaves, nil where nobody asks for them
 	values []any
-	leaves [][]parquet.Value // of one row
 }
 
 func (p *parquetFile) rows(names []string) rowSource {
-	s := &parquetSource{
-		p: p, roots: make([]*node, len(names)), codecs: pageCodecs(), values: make([]any, len(names)),
-		chunks: make([]*chunkReader, len(p.leaves)), leaves: make([][]parquet.Value, len(p.leaves)),
-	}
-	for i, name := range names {
-		for _, n := range p.roots {
-			if n.column.name == name {
-				s.roots[i] = n
-			}
+	s := &parquetSource{roots: make([]*node, len(names)), values: make([]any, len(names))}
+	last := p.roots[len(p.roots)-1]
+	want := make([]bool, last.first+last.n)
+	for _, n := range p.roots {
+		i := slices.Index(names, n.column.name)
+		if i < 0 {
+			continue
+		}
+		s.roots[i] = n
+		for k := n.first; k < n.first+n.n; k++ {
+			want[k] = true
 		}
 	}
+	s.rows = p.f.Rows(want)
 	return s
 }
 
-func (s *parquetSource) next() (r row, err error) {
-	groups := s.p.f.Metadata().RowGroups
-	for s.left == 0 {
-		if s.group == len(groups) {
-			return r, io.EOF
-		}
-		s.group++
-		if err := s.open(&groups[s.group-1]); err != nil {
-			return r, fmt.Errorf("row group %d: %w", s.group-1, err)
-		}
-	}
-	s.left--
-	for k, c := range s.chunks {
-		if c == nil {
-			continue
-		}
-		if s.leaves[k], err = c.row(s.leaves[k][:0]); err == nil && s.left == 0 {
-			err = c.end()
-		}
-		if err != nil {
-			return r, fmt.Errorf("row group %d: %w", s.group-1, err)
-		}
+func (s *parquetSource) next() (row, error) {
+	leaves, err := s.rows.Next()
+	if err != nil {
+		return row{}, pageFault(err)
 	}
 	for i, n := range s.roots {
 		if n == nil {
 			s.values[i] = missing{}
 			continue
 		}
-		v, err := n.assemble(s.leaves[n.first:][:n.n], 0, 0)
-		if err != nil {
-			var f *fault
-			if errors.As(err, &f) {
+		if s.values[i], err = n.assemble(leaves[n.first:][:n.n], 0, 0); err != nil {
+			if f, ok := err.(*fault); ok {
 				f.column = n.column.name
 			}
-			return r, err
+			return row{}, err
 		}
-		s.values[i] = v
 	}
 	return row{values: s.values}, nil
-}
-
-// open starts to read a row group.
-func (s *parquetSource) open(g *format.RowGroup) error {
-	if g.NumRows < 0 || len(g.Columns) != len(s.chunks) {
-		return faultf(Corrupt, "%d rows of %d columns in a file of %d", g.NumRows, len(g.Columns), len(s.chunks))
-	}
-	s.left = g.NumRows
-	if s.left == 0 {
-		return nil
-	}
-	for _, n := range s.roots {
-		if n == nil {
-			continue
-		}
-		for k := n.first; k < n.first+n.n; k++ {
-			var err error
-			if s.chunks[k], err = s.p.chunk(&g.Columns[k].MetaData, k, s.codecs); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 func (s *parquetSource) close() {}

@@ -15,9 +15,8 @@
 // in full and other values as JSON.
 //
 // Nothing that a file holds makes this package panic, or allocate for what it
-// only claims: of Parquet, the library reads the metadata, with its panics caught,
-// and the pages are decoded here, value by value. They may be packed with snappy,
-// gzip, zstd or LZ4 (not with Brotli). Every error says where in the data it is.
+// only claims; package pages says which Parquet is read. Every error says where
+// in the data it is.
 package table
 
 import (

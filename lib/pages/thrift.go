@@ -1,9 +1,10 @@
-package table
+package pages
 
 import (
 	"bufio"
-	"errors"
 	"io"
+
+	"github.com/parquet-go/parquet-go/encoding/thrift"
 )
 
 // Bounds of what one Thrift structure may hold. The library allocates whatever
@@ -14,7 +15,7 @@ const (
 	maxThrifts  = 32       // structures within one another
 )
 
-var errThrift = errors.New("malformed metadata")
+var errThrift = corrupt("malformed metadata")
 
 // thriftWalker passes over a structure in the compact protocol of Thrift and
 // checks its lengths against what is there.
@@ -32,6 +33,19 @@ func walkThrift(r *bufio.Reader, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	return w.buf, nil
+}
+
+// decodeThrift makes a structure of the bytes that walkThrift returned.
+func decodeThrift(b []byte, to any) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // a fault of the library
+			err = corrupt("the metadata is damaged: %v", p)
+		}
+	}()
+	if err := thrift.Unmarshal(new(thrift.CompactProtocol), b, to); err != nil {
+		return corrupt("%v", err)
+	}
+	return nil
 }
 
 // bytes takes n bytes.

@@ -1,12 +1,10 @@
-package table
+package pages
 
 import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,35 +13,10 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
-
-	"srar/lib/golden"
 )
 
-// Files that pyarrow wrote, with every codec and both versions of pages, hold the
-// rows that it wrote (testdata/interop/tables.py small).
-func TestWriters(t *testing.T) {
-	want := golden.Lines[map[string]any](t, filepath.Join("testdata", "rows.json"))
-	names, err := filepath.Glob(filepath.Join("testdata", "*.parquet"))
-	require.NoError(t, err)
-	require.Len(t, names, 12)
-	for _, name := range names {
-		f, err := Open(name)
-		require.NoError(t, err, name)
-		got, err := rows(f, Options{})
-		require.NoError(t, f.Close())
-		if filepath.Base(name) == "brotli.parquet" {
-			require.EqualError(t, err, "table: "+name+": row 0: row group 0: column problem: pages packed with BROTLI; snappy, gzip, zstd and lz4_raw are read")
-			continue
-		}
-		require.NoError(t, err, name)
-		require.Len(t, got, len(want), name)
-		lines, err := os.ReadFile(filepath.Join("testdata", "rows.json"))
-		require.NoError(t, err)
-		for i, line := range strings.Split(strings.TrimSpace(string(lines)), "\n") {
-			require.True(t, same(decode([]byte(line)), any(got[i])), "%s: row %d: %v", name, i, got[i])
-		}
-	}
-}
+// of is a leaf of a kind that needs no length.
+func of(kind format.Type) leaf { return leaf{kind: kind, size: sizes[kind]} }
 
 func bytesOf(t testing.TB, text string) []byte {
 	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
@@ -122,7 +95,7 @@ func TestLawDecode(t *testing.T) {
 				require.Empty(t, ints)
 				continue
 			}
-			d, err := (&chunkReader{leaf: leafInfo{kind: c.kind}}).newDecoder(c.e, data)
+			d, err := (&chunk{leaf: of(c.kind)}).newDecoder(c.e, data)
 			require.NoError(t, err, "%v of %v", c.e, ints)
 			for i := range ints {
 				v, err := d.next()
@@ -159,7 +132,7 @@ func TestDecodeBombs(t *testing.T) {
 			{format.ByteArray, format.RLEDictionary, append([]byte{32}, uvarints(2*huge, 7)...)},
 			{format.Boolean, format.RLE, append([]byte{9, 0, 0, 0}, uvarints(2*huge+1)...)},
 		} {
-			d, err := (&chunkReader{leaf: leafInfo{kind: c.kind}}).newDecoder(c.e, c.data)
+			d, err := (&chunk{leaf: of(c.kind)}).newDecoder(c.e, c.data)
 			if err == nil {
 				_, err = d.next()
 			}
@@ -178,30 +151,27 @@ func TestDeltaPrefix(t *testing.T) {
 		for bit := range 8 {
 			flipped := slices.Clone(data)
 			flipped[i] ^= 1 << bit
-			d, err := (&chunkReader{leaf: leafInfo{kind: format.ByteArray}}).newDecoder(format.DeltaByteArray, flipped)
+			d, err := (&chunk{leaf: of(format.ByteArray)}).newDecoder(format.DeltaByteArray, flipped)
 			for err == nil {
 				var v parquet.Value
 				v, err = d.next()
 				require.LessOrEqual(t, len(v.ByteArray()), 6)
 			}
-			var f *fault
-			require.True(t, err == io.ErrUnexpectedEOF || errors.As(err, &f), "%v", err)
+			var e *Error
+			require.True(t, err == io.ErrUnexpectedEOF || errors.As(err, &e), "%v", err)
 		}
 	}
 }
 
 // unpackPage unpacks a body that is to have size bytes.
 func unpackPage(codec format.CompressionCodec, body []byte, size int64) ([]byte, error) {
-	return pageCodecs()[codec](body, size)
+	return new(unpacker).unpack(codec, body, size)
 }
 
 // A page that does not unpack to its size is an error, whichever way it differs.
 func TestUnpack(t *testing.T) {
 	text := []byte(strings.Repeat("step ", 1000))
-	for codec := range pageCodecs() {
-		if codec == format.Uncompressed {
-			continue
-		}
+	for _, codec := range []format.CompressionCodec{format.Snappy, format.Gzip, format.Zstd, format.Lz4Raw} {
 		packed, err := parquet.LookupCompressionCodec(codec).Encode(nil, text)
 		require.NoError(t, err)
 		got, err := unpackPage(codec, packed, int64(len(text)))
@@ -243,7 +213,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add(uint8(format.ByteStreamSplit), uint8(format.FixedLenByteArray), []byte("abcdef"))
 	f.Add(uint8(format.Plain), uint8(format.Int96), []byte("abcdefabcdef"))
 	f.Fuzz(func(t *testing.T, e, kind uint8, data []byte) {
-		c := &chunkReader{leaf: leafInfo{kind: format.Type(kind), length: 3}, dict: []parquet.Value{{}, {}}}
+		l, err := newLeaf(format.Type(kind), 3, levels{})
+		if err != nil {
+			return
+		}
+		c := &chunk{leaf: l, dict: []parquet.Value{{}, {}}}
 		d, err := c.newDecoder(format.Encoding(e), data)
 		size := 0
 		for range 1000 {

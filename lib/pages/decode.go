@@ -1,4 +1,4 @@
-package table
+package pages
 
 import (
 	"encoding/binary"
@@ -9,6 +9,11 @@ import (
 	"github.com/parquet-go/parquet-go/deprecated"
 	"github.com/parquet-go/parquet-go/format"
 )
+
+// decoder yields the values of a page that are not null.
+type decoder interface {
+	next() (parquet.Value, error)
+}
 
 // The encodings of Parquet (parquet-format, Encodings.md). Values are decoded one
 // by one: no run and no length allocates anything. What ends early is
@@ -80,23 +85,19 @@ func (r *runs) level(most int) (int, error) {
 	}
 	v, err := r.next()
 	if err == nil && v > uint32(most) {
-		err = faultf(Corrupt, "a level of %d where %d is the last", v, most)
+		err = corrupt("a level of %d where %d is the last", v, most)
 	}
 	return int(v), err
 }
 
 // plainDecoder decodes PLAIN.
 type plainDecoder struct {
-	leaf leafInfo
+	leaf leaf
 	b    []byte
 	bit  int // of the first byte, in booleans
 }
 
-// sizes are the bytes of values of a kind, where they are always the same.
-var sizes = map[format.Type]int{format.Int32: 4, format.Int64: 8, format.Int96: 12, format.Float: 4, format.Double: 8}
-
 func (p *plainDecoder) next() (parquet.Value, error) {
-	n := p.leaf.length
 	switch p.leaf.kind {
 	case format.Boolean:
 		if len(p.b) == 0 {
@@ -111,10 +112,8 @@ func (p *plainDecoder) next() (parquet.Value, error) {
 		own, rest, err := sized(p.b)
 		p.b = rest
 		return parquet.ByteArrayValue(own), err
-	case format.FixedLenByteArray:
-	default:
-		n = sizes[p.leaf.kind]
 	}
+	n := p.leaf.size
 	if n > len(p.b) {
 		return parquet.Value{}, io.ErrUnexpectedEOF
 	}
@@ -153,7 +152,7 @@ func (d *dictDecoder) next() (parquet.Value, error) {
 		return parquet.Value{}, err
 	}
 	if uint64(i) >= uint64(len(d.dict)) {
-		return parquet.Value{}, faultf(Corrupt, "value %d of a dictionary of %d", i, len(d.dict))
+		return parquet.Value{}, corrupt("value %d of a dictionary of %d", i, len(d.dict))
 	}
 	return d.dict[i], nil
 }
@@ -201,7 +200,7 @@ func newDeltas(b []byte) (d deltas, rest []byte, err error) {
 	}
 	d.b = b[n+m:]
 	if parts == 0 || block == 0 || block > 1<<20 || block%parts != 0 || block/parts%8 != 0 {
-		return d, nil, faultf(Corrupt, "blocks of %d values in %d parts", block, parts)
+		return d, nil, corrupt("blocks of %d values in %d parts", block, parts)
 	}
 	d.part, d.parts = int(block/parts), int(parts)
 	walk := d
@@ -225,7 +224,7 @@ func (d *deltas) miniblock() error {
 	d.width, d.widths = int(d.widths[0]), d.widths[1:]
 	n := d.part / 8 * d.width
 	if d.width > 64 {
-		return faultf(Corrupt, "values of %d bits", d.width)
+		return corrupt("values of %d bits", d.width)
 	}
 	if n > len(d.b) {
 		return io.ErrUnexpectedEOF
@@ -257,7 +256,7 @@ func (d *deltas) next() (int64, error) {
 func (d *deltas) length(most int) (int, error) {
 	v, err := d.next()
 	if n := int(int32(v)); err == nil && (n < 0 || n > most) {
-		err = faultf(Corrupt, "a value of %d bytes where %d are there", n, most)
+		err = corrupt("a value of %d bytes where %d are there", n, most)
 	}
 	return int(int32(v)), err
 }
@@ -316,15 +315,11 @@ type splitDecoder struct {
 	n, i int // values, next one
 }
 
-func newSplit(leaf leafInfo, b []byte) (*splitDecoder, error) {
-	size := leaf.length
-	if leaf.kind != format.FixedLenByteArray {
-		size = sizes[leaf.kind]
+func newSplit(l leaf, b []byte) (*splitDecoder, error) {
+	if l.size == 0 || len(b)%l.size != 0 {
+		return nil, corrupt("%d bytes of values of %d", len(b), l.size)
 	}
-	if size <= 0 || len(b)%size != 0 {
-		return nil, faultf(Corrupt, "%d bytes of values of %d", len(b), size)
-	}
-	return &splitDecoder{kind: leaf.kind, b: b, n: len(b) / size}, nil
+	return &splitDecoder{kind: l.kind, b: b, n: len(b) / l.size}, nil
 }
 
 func (s *splitDecoder) next() (parquet.Value, error) {
