@@ -19,7 +19,8 @@ import (
 // import each other; only commands hold more than one.
 var rooms = map[string][]string{
 	// pipe wing: rows and streams, no arithmetic, no models
-	"stream": {},
+	"ipc":    {},
+	"stream": {"ipc"},
 	"rows":   {"stream"},
 	"pages":  {},
 	"table":  {"pages", "stream"},
@@ -59,14 +60,14 @@ var forTests = []string{"golden", "trial"}
 // here nobody may.
 var libraries = map[string][]string{
 	"github.com/apache/arrow/go/v17":    {"lib/stream"},
-	"github.com/klauspost/compress":     {"lib/pages", "lib/stream", "lib/table"},
+	"github.com/klauspost/compress":     {"lib/ipc", "lib/pages", "lib/table"},
 	"github.com/parquet-go/parquet-go":  {"lib/pages", "lib/table"},
 	"github.com/sashabaranov/go-openai": {"lib/judge"},
 	"github.com/dlclark/regexp2/v2":     {"lib/token"},
 	"golang.org/x/text/unicode/norm":    {"lib/token"},
 	"golang.org/x/text/cases":           {"lib/chat"},
 	"golang.org/x/text/language":        {"lib/chat"},
-	"github.com/pierrec/lz4/v4":         {"lib/stream"},
+	"github.com/pierrec/lz4/v4":         {"lib/ipc"},
 	"github.com/google/flatbuffers":     {"tests"},
 	"golang.org/x/sys/cpu":              {"lib/op", "tests"},
 	"golang.org/x/sys/unix":             {"lib/op", "lib/mapped", "lib/ckpt", "lib/stream"},

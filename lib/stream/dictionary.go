@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"srar/lib/ipc"
 )
 
 // dictionary holds the values of dictionary-encoded columns.
@@ -21,20 +23,20 @@ func (d *dictionary) size() int64 {
 }
 
 // load takes the values of a dictionary batch, or more of them (delta).
-func (d *dictionary) load(t table, body []byte, l *loader, dec *decoders) error {
-	data := t.table(1)
-	if !data.present() {
-		return errFlat
+func (d *dictionary) load(m *ipc.Message, lim Limits, dec *ipc.Decoders) error {
+	data := m.Table.Table(1)
+	if !data.Present() {
+		return errors.New("its values are missing")
 	}
-	n, err := l.batch(data, body, dec)
+	l, err := newLoader(data, m.Body, lim, dec)
 	if err != nil {
 		return err
 	}
-	cols, err := l.columns([]*wire{d.value}, n)
+	cols, err := l.columns([]*wire{d.value})
 	if err != nil {
 		return err
 	}
-	if d.values == nil || t.int(2, 1, 0) == 0 {
+	if d.values == nil || m.Table.Int(2, 1, 0) == 0 {
 		d.values = cols[0]
 		return nil
 	}
@@ -87,14 +89,14 @@ type dictionaries struct {
 }
 
 // load reads a DictionaryBatch message.
-func (ds *dictionaries) load(m *message, lim Limits, dec *decoders) error {
-	id := m.table.int(0, 8, 0)
+func (ds *dictionaries) load(m *ipc.Message, lim Limits, dec *ipc.Decoders) error {
+	id := m.Table.Int(0, 8, 0)
 	d := ds.byID[id]
 	if d == nil {
 		return fmt.Errorf("dictionary %d belongs to no column", id)
 	}
 	ds.held -= d.size()
-	if err := d.load(m.table, m.body, &loader{lim: lim}, dec); err != nil {
+	if err := d.load(m, lim, dec); err != nil {
 		return fmt.Errorf("dictionary %d: %w", id, err)
 	}
 	if ds.held += d.size(); ds.held > lim.Decoded {

@@ -1,102 +1,37 @@
 package stream
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"unsafe"
 
-	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
+	"srar/lib/ipc"
 )
 
 // loader turns the body of one record or dictionary batch into columns that
 // share its memory. Nothing comes out that has not been checked.
 type loader struct {
-	lim      Limits
-	left     int64 // bytes that decompression and decoding may still add
-	body     []byte
-	codec    func(io.Reader) (io.Reader, error) // nil: not compressed
-	f        *flat
-	nodes    vector // FieldNode{length, null_count}
-	buffers  vector // Buffer{offset, length}
-	variadic vector // number of data buffers of a view column
-	end      int64  // of the last buffer in body
+	*ipc.Batch
+	maxRows int64
 }
 
-// vector is what is left of a vector of pairs or single int64s.
-type vector struct{ at, n int64 }
-
-// Codecs of a BodyCompression.
-const (
-	codecLZ4  = 0
-	codecZstd = 1
-)
-
-// maxWindow is the largest window that zstd's levels use. A decoder allocates
-// what a frame declares.
-const maxWindow = 128 << 20
-
-// decoders are the decompressors of one Reader, made when first needed.
-type decoders struct {
-	zstd *zstd.Decoder
-	lz4  *lz4.Reader
-}
-
-func (d *decoders) get(codec int64) (func(io.Reader) (io.Reader, error), error) {
-	switch codec {
-	case codecLZ4:
-		if d.lz4 == nil {
-			d.lz4 = lz4.NewReader(nil)
-		}
-		return func(r io.Reader) (io.Reader, error) { d.lz4.Reset(r); return d.lz4, nil }, nil
-	case codecZstd:
-		if d.zstd == nil {
-			z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-				zstd.WithDecoderMaxWindow(maxWindow))
-			if err != nil {
-				return nil, err
-			}
-			d.zstd = z
-		}
-		return func(r io.Reader) (io.Reader, error) { return d.zstd, d.zstd.Reset(r) }, nil
+// newLoader prepares to load the RecordBatch t with the given body.
+func newLoader(t ipc.Table, body []byte, lim Limits, d *ipc.Decoders) (*loader, error) {
+	b, err := d.Batch(t, body, lim.Decoded)
+	if err == nil && (b.Rows < 0 || b.Rows > lim.Rows) {
+		err = fmt.Errorf("batch of %d rows, limit is %d", b.Rows, lim.Rows)
 	}
-	return nil, fmt.Errorf("compression %d is not known", codec)
+	return &loader{b, lim.Rows}, err
 }
 
-// batch prepares to load the RecordBatch t with the given body and returns its
-// number of rows.
-func (l *loader) batch(t table, body []byte, d *decoders) (int, error) {
-	l.f, l.body, l.left = t.f, body, l.lim.Decoded
-	l.nodes.at, l.nodes.n = t.vector(1, 16)
-	l.buffers.at, l.buffers.n = t.vector(2, 16)
-	l.variadic.at, l.variadic.n = t.vector(4, 8)
-	if c := t.table(3); c.present() {
-		if c.int(1, 1, 0) != 0 {
-			return 0, errors.New("compression method is not known")
-		}
-		var err error
-		if l.codec, err = d.get(c.int(0, 1, 0)); err != nil {
-			return 0, err
-		}
-	}
-	n := t.int(0, 8, 0)
-	if n < 0 || n > l.lim.Rows {
-		return 0, fmt.Errorf("batch of %d rows, limit is %d", n, l.lim.Rows)
-	}
-	return int(n), l.f.err()
-}
-
-// columns loads all columns of a batch of n rows.
-func (l *loader) columns(wires []*wire, n int) ([]*Column, error) {
+// columns loads all columns of the batch.
+func (l *loader) columns(wires []*wire) ([]*Column, error) {
 	out := make([]*Column, len(wires))
 	for i, w := range wires {
 		c, err := l.column(w)
-		if err == nil && c.n != n {
-			err = fmt.Errorf("%d rows in a batch of %d", c.n, n)
+		if err == nil && int64(c.n) != l.Rows {
+			err = fmt.Errorf("%d rows in a batch of %d", c.n, l.Rows)
 		}
 		if err == nil {
 			err = checkNulls(c, w.field, nil)
@@ -106,101 +41,17 @@ func (l *loader) columns(wires []*wire, n int) ([]*Column, error) {
 		}
 		out[i] = c
 	}
-	if l.nodes.n != 0 || l.buffers.n != 0 || l.variadic.n != 0 {
-		return nil, fmt.Errorf("%d field nodes and %d buffers belong to no column", l.nodes.n, l.buffers.n)
-	}
-	return out, l.f.err()
-}
-
-// take returns the next k int64s of a vector, which counts elements of k.
-func (l *loader) take(v *vector, k int64) (a, b int64, err error) {
-	if v.n == 0 {
-		return 0, 0, errors.New("field nodes or buffers are missing")
-	}
-	a = int64(l.f.uint(v.at, 8))
-	if k == 2 {
-		b = int64(l.f.uint(v.at+8, 8))
-	}
-	v.at, v.n = v.at+8*k, v.n-1
-	return a, b, l.f.err()
-}
-
-func (l *loader) spend(n int64) error {
-	if n < 0 || n > l.left {
-		return fmt.Errorf("decoded size passes %d bytes", l.lim.Decoded)
-	}
-	l.left -= n
-	return nil
-}
-
-// buffer returns the next buffer, at least size bytes and aligned for numbers.
-func (l *loader) buffer(size int64) ([]byte, error) {
-	off, n, err := l.take(&l.buffers, 2)
-	if err != nil {
-		return nil, err
-	}
-	var b []byte
-	if n != 0 {
-		if off < l.end || n < 0 || off > int64(len(l.body)) || n > int64(len(l.body))-off {
-			return nil, fmt.Errorf("buffer of %d bytes at %d: body has %d, taken up to %d", n, off, len(l.body), l.end)
-		}
-		l.end = off + n
-		b = l.body[off : off+n : off+n]
-		if l.codec != nil {
-			if b, err = l.decompress(b); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if int64(len(b)) < size {
-		return nil, fmt.Errorf("buffer of %d bytes, want %d", len(b), size)
-	}
-	if uintptr(unsafe.Pointer(unsafe.SliceData(b)))%8 != 0 {
-		if err := l.spend(int64(len(b))); err != nil {
-			return nil, err
-		}
-		words := make([]int64, (len(b)+7)/8)
-		b = raw(words)[:copy(raw(words), b)]
-	}
-	return b, nil
-}
-
-// decompress returns what b holds: its size, and the compressed bytes, or as
-// they are where the size is -1. Its errors wrap none of the decoder's, so that
-// an io.EOF in there is not taken for the end of the input.
-func (l *loader) decompress(b []byte) ([]byte, error) {
-	if len(b) < 8 {
-		return nil, fmt.Errorf("compressed buffer of %d bytes", len(b))
-	}
-	size := int64(binary.LittleEndian.Uint64(b))
-	if size == -1 {
-		return b[8:], nil
-	}
-	if err := l.spend(size); err != nil {
-		return nil, err
-	}
-	r, err := l.codec(bytes.NewReader(b[8:]))
-	if err != nil {
-		return nil, fmt.Errorf("decompress: %v", err)
-	}
-	out, err := readGrowing(r, size)
-	if err != nil {
-		return nil, fmt.Errorf("decompress: %d bytes of %d: %v", len(out), size, err)
-	}
-	if n, err := io.ReadFull(r, make([]byte, 1)); n != 0 || err != io.EOF {
-		return nil, fmt.Errorf("decompress: no end after %d bytes: %v", size, err)
-	}
-	return out, nil
+	return out, l.End()
 }
 
 // column loads the next column, which is laid out as w.
 func (l *loader) column(w *wire) (*Column, error) {
-	length, nulls, err := l.take(&l.nodes, 2)
+	length, nulls, err := l.Node()
 	if err != nil {
 		return nil, err
 	}
-	if length < 0 || length > l.lim.Rows || nulls < 0 || nulls > length {
-		return nil, fmt.Errorf("%d rows with %d nulls, limit is %d", length, nulls, l.lim.Rows)
+	if length < 0 || length > l.maxRows || nulls < 0 || nulls > length {
+		return nil, fmt.Errorf("%d rows with %d nulls, limit is %d", length, nulls, l.maxRows)
 	}
 	n := int(length)
 	c := &Column{typ: w.field.Type, n: n, nulls: int(nulls)}
@@ -213,7 +64,7 @@ func (l *loader) column(w *wire) (*Column, error) {
 	}
 	switch {
 	case w.dict != nil:
-		index, err := l.buffer(length * int64(w.width))
+		index, err := l.Buffer(length * int64(w.width))
 		if err != nil {
 			return nil, err
 		}
@@ -221,9 +72,9 @@ func (l *loader) column(w *wire) (*Column, error) {
 	case w.view:
 		err = l.views(c)
 	case w.layout == bitmap:
-		c.data, err = l.buffer((length + 7) / 8)
+		c.data, err = l.Buffer((length + 7) / 8)
 	case w.layout == fixed:
-		c.data, err = l.buffer(length * int64(w.width))
+		c.data, err = l.Buffer(length * int64(w.width))
 	case w.layout == texts:
 		err = l.texts(c, w)
 	case w.layout == lists:
@@ -239,7 +90,7 @@ func (l *loader) column(w *wire) (*Column, error) {
 
 // validity loads the bitmap of c and compares it with the declared null count.
 func (l *loader) validity(c *Column) error {
-	b, err := l.buffer(0)
+	b, err := l.Buffer(0)
 	if err != nil {
 		return err
 	}
@@ -266,7 +117,7 @@ func (l *loader) offsets(n int, large bool) (offsets []int32, lo, hi int64, err 
 	if large {
 		width = 8
 	}
-	b, err := l.buffer(0)
+	b, err := l.Buffer(0)
 	if err != nil {
 		return nil, 0, 0, err
 	}
@@ -293,7 +144,7 @@ func rebase[T int32 | int64](l *loader, in []T) (offsets []int32, lo, hi int64, 
 	if lo, hi = int64(in[0]), int64(in[len(in)-1]); hi-lo > math.MaxInt32 {
 		return nil, 0, 0, fmt.Errorf("%d bytes or elements in one batch, limit is 2 GiB", hi-lo)
 	}
-	if err := l.spend(4 * int64(len(in))); err != nil {
+	if err := l.Spend(4 * int64(len(in))); err != nil {
 		return nil, 0, 0, err
 	}
 	offsets = make([]int32, len(in))
@@ -308,7 +159,7 @@ func (l *loader) texts(c *Column, w *wire) error {
 	if err != nil {
 		return err
 	}
-	data, err := l.buffer(hi)
+	data, err := l.Buffer(hi)
 	if err != nil {
 		return err
 	}
@@ -356,20 +207,17 @@ func (l *loader) kids(c *Column, w *wire) error {
 
 // views loads texts of the view layout and lays them out with offsets.
 func (l *loader) views(c *Column) error {
-	views, err := l.buffer(16 * int64(c.n))
+	views, err := l.Buffer(16 * int64(c.n))
 	if err != nil {
 		return err
 	}
-	count, _, err := l.take(&l.variadic, 1)
+	count, err := l.Variadic()
 	if err != nil {
 		return err
-	}
-	if count < 0 || count > l.buffers.n {
-		return fmt.Errorf("%d data buffers", count)
 	}
 	data := make([][]byte, count)
 	for i := range data {
-		if data[i], err = l.buffer(0); err != nil {
+		if data[i], err = l.Buffer(0); err != nil {
 			return err
 		}
 	}
@@ -404,7 +252,7 @@ func (l *loader) gather(c *Column, at func(i int) ([]byte, error)) error {
 	if kind == fixed {
 		total = int64(c.n) * int64(width)
 	}
-	if err := l.spend(total + 4*int64(c.n+1)); err != nil {
+	if err := l.Spend(total + 4*int64(c.n+1)); err != nil {
 		return err
 	}
 	if kind == texts && total > math.MaxInt32 {

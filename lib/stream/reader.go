@@ -1,8 +1,6 @@
 package stream
 
 import (
-	"bufio"
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -10,6 +8,8 @@ import (
 	"hash"
 	"io"
 	"os"
+
+	"srar/lib/ipc"
 )
 
 // Reader reads the batches of an input: Arrow IPC streams or files, one after
@@ -17,34 +17,26 @@ import (
 // concurrent use; what it returns is.
 type Reader struct {
 	name    string
-	src     source
+	src     *ipc.Reader
+	lim     Limits
 	hash    hash.Hash
 	close   io.Closer
 	schema  *Schema
 	wires   []*wire // columns of the stream being read
 	order   []int   // of wires in schema
 	dicts   dictionaries
-	dec     decoders
+	dec     ipc.Decoders
 	batches int
-	file    *fileState // nil in a stream
-	open    bool       // between a schema and its end
-	err     error      // what every further call returns
-}
-
-// fileState is what the footer of a file will be compared with.
-type fileState struct {
-	start          int64
-	dicts, batches []block
+	open    bool  // between a schema and its end
+	err     error // what every further call returns
 }
 
 // NewReader returns a Reader of r. name is what errors call the input. Limits
 // that are zero are the default ones.
 func NewReader(r io.Reader, name string, lim Limits) *Reader {
 	h := sha256.New()
-	return &Reader{
-		name: name, hash: h,
-		src: source{r: bufio.NewReaderSize(io.TeeReader(r, h), 64<<10), lim: lim.withDefaults()},
-	}
+	lim = lim.withDefaults()
+	return &Reader{name: name, hash: h, src: ipc.NewReader(io.TeeReader(r, h), lim.Metadata, lim.Body), lim: lim}
 }
 
 // Open returns a Reader of the file at path; "-" and "" are standard input.
@@ -103,35 +95,26 @@ func (r *Reader) Close() error {
 	if r.err == nil {
 		r.err = errors.New("stream: read after Close")
 	}
-	if r.dec.zstd != nil {
-		r.dec.zstd.Close()
-		r.dec.zstd = nil
-	}
+	r.dec.Close()
 	if r.close == nil {
 		return nil
 	}
 	return r.close.Close()
 }
 
-// readError is a failure to read, which is not the input's fault.
-type readError struct{ err error }
-
-func (e *readError) Error() string { return e.err.Error() }
-func (e *readError) Unwrap() error { return e.err }
-
 // guard calls f and says where in the input it failed. A panic is a failure
 // too: whatever slipped through our checks must not end the process.
 func (r *Reader) guard(f func() error) (err error) {
-	at := r.src.off
+	at := r.src.Offset()
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("malformed: %v", p)
 		}
-		var read *readError
+		var read *ipc.ReadError
 		switch {
 		case err == nil || err == io.EOF:
 		case errors.As(err, &read):
-			err = fmt.Errorf("stream: read %s: %w", r.name, read.err)
+			err = fmt.Errorf("stream: read %s: %w", r.name, read.Err)
 		default:
 			err = &InputError{Name: r.name, Batch: r.batches, Offset: at, Err: err}
 		}
@@ -141,22 +124,18 @@ func (r *Reader) guard(f func() error) (err error) {
 
 // begin reads the start of a stream or file, up to its schema.
 func (r *Reader) begin() error {
-	r.file = nil
-	if b, _ := r.src.r.Peek(len(magic)); len(b) > 0 && bytes.HasPrefix(magic, b) {
-		r.file = &fileState{start: r.src.off}
-		if _, err := r.src.read(8); err != nil {
-			return err
-		}
+	if err := r.src.Begin(); err != nil {
+		return err
 	}
-	m, err := r.src.next(r.file != nil)
+	m, err := r.src.Next()
 	if err != nil {
 		return err
 	}
-	if m == nil || m.head != headSchema || len(m.body) != 0 {
+	if m == nil || m.Head != ipc.Schema || len(m.Body) != 0 {
 		return errors.New("does not start with a schema")
 	}
 	r.dicts = dictionaries{byID: map[int64]*dictionary{}}
-	s, wires, err := (&schemaReader{dicts: r.dicts}).schema(m.table)
+	s, wires, err := (&schemaReader{dicts: r.dicts}).schema(m.Table)
 	if err != nil {
 		return fmt.Errorf("schema: %w", err)
 	}
@@ -178,57 +157,35 @@ func (r *Reader) begin() error {
 // step reads one message. It returns neither batch nor error for one that is
 // not a batch, and io.EOF at the proven end of the input.
 func (r *Reader) step() (*Batch, error) {
-	m, err := r.src.next(r.file != nil)
+	m, err := r.src.Next()
 	if err != nil {
 		return nil, err
 	}
 	if m == nil {
-		return nil, r.end()
+		r.open = false
+		return nil, r.src.More()
 	}
-	switch m.head {
-	case headDictionary:
-		if r.file != nil {
-			r.file.dicts = append(r.file.dicts, m.block)
-		}
-		return nil, r.dicts.load(m, r.src.lim, &r.dec)
-	case headRecordBatch:
-		if r.file != nil {
-			r.file.batches = append(r.file.batches, m.block)
-		}
+	switch m.Head {
+	case ipc.DictionaryBatch:
+		return nil, r.dicts.load(m, r.lim, &r.dec)
+	case ipc.RecordBatch:
 		return r.batch(m)
 	}
-	return nil, fmt.Errorf("message of type %d among batches", m.head)
+	return nil, fmt.Errorf("message of type %d among batches", m.Head)
 }
 
-func (r *Reader) batch(m *message) (*Batch, error) {
-	l := &loader{lim: r.src.lim}
-	n, err := l.batch(m.table, m.body, &r.dec)
+func (r *Reader) batch(m *ipc.Message) (*Batch, error) {
+	l, err := newLoader(m.Table, m.Body, r.lim, &r.dec)
 	if err != nil {
 		return nil, err
 	}
-	cols, err := l.columns(r.wires, n)
+	cols, err := l.columns(r.wires)
 	if err != nil {
 		return nil, err
 	}
-	b := &Batch{schema: r.schema, n: n, cols: make([]*Column, len(cols))}
+	b := &Batch{schema: r.schema, n: int(l.Rows), cols: make([]*Column, len(cols))}
 	for k, c := range cols {
 		b.cols[r.order[k]] = c
 	}
 	return b, nil
-}
-
-// end is called at the end marker: it reads the footer of a file and looks
-// whether another stream follows.
-func (r *Reader) end() error {
-	if r.file != nil {
-		if err := r.src.footer(r.file.start, r.file.dicts, r.file.batches); err != nil {
-			return err
-		}
-	}
-	r.open = false
-	_, err := r.src.r.Peek(1)
-	if err != nil && err != io.EOF {
-		return &readError{err}
-	}
-	return err
 }

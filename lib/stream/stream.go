@@ -21,6 +21,8 @@ package stream
 import (
 	"errors"
 	"fmt"
+
+	"srar/lib/ipc"
 )
 
 // Limits bounds what one input may make a [Reader] allocate. A field that is
@@ -70,7 +72,7 @@ func (e *InputError) ExitCode() int { return 3 }
 
 // ErrEarly is what an [InputError] wraps when the input ended before its end
 // marker.
-var ErrEarly = errors.New("input ended early")
+var ErrEarly = ipc.ErrEarly
 
 // ErrClosed is what a write returns when whoever reads downstream has closed
 // the pipe: it has enough, and the writer stops without failure. On standard

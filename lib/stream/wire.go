@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/apache/arrow/go/v17/arrow"
+
+	"srar/lib/ipc"
 )
 
 // wire is a column as a stream lays it out. What it is read as, field, is
@@ -33,33 +35,33 @@ type schemaReader struct {
 }
 
 // schema returns the columns that the schema message declares, and the rest of it.
-func (r *schemaReader) schema(t table) (*Schema, []*wire, error) {
-	if t.int(0, 2, 0) != 0 {
+func (r *schemaReader) schema(t ipc.Table) (*Schema, []*wire, error) {
+	if t.Int(0, 2, 0) != 0 {
 		return nil, nil, errors.New("big-endian streams are not read")
 	}
 	s := &Schema{}
-	wires, err := r.wires(t.tables(1), 0)
+	wires, err := r.wires(t.Tables(1), 0)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, w := range wires {
 		s.Fields = append(s.Fields, w.field)
 	}
-	if err := s.setMeta(metadata(t.tables(2))); err != nil {
+	if err := s.setMeta(metadata(t.Tables(2))); err != nil {
 		return nil, nil, err
 	}
-	return s, wires, t.f.err()
+	return s, wires, t.Err()
 }
 
-func metadata(pairs []table) arrow.Metadata {
+func metadata(pairs []ipc.Table) arrow.Metadata {
 	keys, values := make([]string, len(pairs)), make([]string, len(pairs))
 	for i, p := range pairs {
-		keys[i], values[i] = p.string(0), p.string(1)
+		keys[i], values[i] = p.Text(0), p.Text(1)
 	}
 	return arrow.NewMetadata(keys, values)
 }
 
-func (r *schemaReader) wires(tables []table, depth int) ([]*wire, error) {
+func (r *schemaReader) wires(tables []ipc.Table, depth int) ([]*wire, error) {
 	r.fields += len(tables)
 	if depth > maxDepth || r.fields > maxFields {
 		return nil, fmt.Errorf("schema passes %d levels or %d fields", maxDepth, maxFields)
@@ -77,24 +79,24 @@ func (r *schemaReader) wires(tables []table, depth int) ([]*wire, error) {
 }
 
 // wire reads a Field table.
-func (r *schemaReader) wire(t table, depth int) (*wire, error) {
-	w := &wire{field: Field{Name: t.string(0), Nullable: t.int(1, 1, 0) != 0, meta: metadata(t.tables(6))}}
+func (r *schemaReader) wire(t ipc.Table, depth int) (*wire, error) {
+	w := &wire{field: Field{Name: t.Text(0), Nullable: t.Int(1, 1, 0) != 0, meta: metadata(t.Tables(6))}}
 	if !utf8.ValidString(w.field.Name) {
 		return nil, fmt.Errorf("column name %q is not UTF-8", w.field.Name)
 	}
 	var err error
-	if w.kids, err = r.wires(t.tables(5), depth+1); err != nil {
+	if w.kids, err = r.wires(t.Tables(5), depth+1); err != nil {
 		return nil, fmt.Errorf("in %s: %w", w.field.Name, err)
 	}
-	w.field.Type, err = w.readType(t.int(2, 1, 0), t.table(3))
+	w.field.Type, err = w.readType(t.Int(2, 1, 0), t.Table(3))
 	if err == nil {
-		err = t.f.err()
+		err = t.Err()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("column %s: %w", w.field.Name, err)
 	}
 	w.layout, w.width = w.field.Type.layout()
-	if d := t.table(4); d.present() {
+	if d := t.Table(4); d.Present() {
 		if w, err = r.encoded(w, d); err != nil {
 			return nil, fmt.Errorf("column %s: %w", w.field.Name, err)
 		}
@@ -104,20 +106,20 @@ func (r *schemaReader) wire(t table, depth int) (*wire, error) {
 
 // encoded makes w, read from a field with a DictionaryEncoding, the values of
 // its dictionary, and returns the column of indices.
-func (r *schemaReader) encoded(w *wire, d table) (*wire, error) {
+func (r *schemaReader) encoded(w *wire, d ipc.Table) (*wire, error) {
 	if w.layout != texts && w.layout != fixed {
 		return w, fmt.Errorf("dictionaries of %v are not read", w.field.Type)
 	}
 	out := &wire{field: w.field, layout: fixed, width: 4, signed: true}
-	if x := d.table(1); x.present() {
-		out.width, out.signed = int(x.int(0, 4, 0)/8), x.int(1, 1, 0) != 0
+	if x := d.Table(1); x.Present() {
+		out.width, out.signed = int(x.Int(0, 4, 0)/8), x.Int(1, 1, 0) != 0
 	}
 	switch out.width {
 	case 1, 2, 4, 8:
 	default:
 		return w, fmt.Errorf("dictionary indices of %d bytes", out.width)
 	}
-	id := d.int(0, 8, 0)
+	id := d.Int(0, 8, 0)
 	if out.dict = r.dicts.byID[id]; out.dict == nil {
 		w.field.Nullable = true // values may be, whatever the column says
 		out.dict = &dictionary{value: w}
@@ -165,7 +167,7 @@ var refusedTypes = map[int64]string{
 
 // readType reads the type of a field, of the union member typ and in table t,
 // once its kids are known.
-func (w *wire) readType(typ int64, t table) (Type, error) {
+func (w *wire) readType(typ int64, t ipc.Table) (Type, error) {
 	if name, ok := refusedTypes[typ]; ok {
 		return Type{}, errors.New(name + " are not read")
 	}
@@ -183,15 +185,15 @@ func (w *wire) readType(typ int64, t table) (Type, error) {
 	for i, k := range w.kids {
 		parts[i] = k.field
 	}
-	unit := func(def int64) arrow.TimeUnit { return arrow.TimeUnit(t.int(0, 2, def) & 3) }
+	unit := func(def int64) arrow.TimeUnit { return arrow.TimeUnit(t.Int(0, 2, def) & 3) }
 	pass := func(dt arrow.DataType) (Type, error) { return Type{Kind: Other, Fields: parts, other: dt}, nil }
 	switch typ {
 	case typeNull:
 		return pass(arrow.Null)
 	case typeInt:
-		return intType(t.int(0, 4, 0), t.int(1, 1, 0) != 0)
+		return intType(t.Int(0, 4, 0), t.Int(1, 1, 0) != 0)
 	case typeFloat:
-		switch t.int(0, 2, 0) {
+		switch t.Int(0, 2, 0) {
 		case 0:
 			return pass(arrow.FixedWidthTypes.Float16)
 		case 1:
@@ -208,29 +210,29 @@ func (w *wire) readType(typ int64, t table) (Type, error) {
 	case typeBool:
 		return TBool, nil
 	case typeDecimal:
-		p, s := int32(t.int(0, 4, 0)), int32(t.int(1, 4, 0))
-		switch bits := t.int(2, 4, 128); {
+		p, s := int32(t.Int(0, 4, 0)), int32(t.Int(1, 4, 0))
+		switch bits := t.Int(2, 4, 128); {
 		case bits == 128 && p >= 1 && p <= 38 && s >= 0 && s <= p:
 			return pass(&arrow.Decimal128Type{Precision: p, Scale: s})
 		case bits == 256 && p >= 1 && p <= 76 && s >= 0 && s <= p:
 			return pass(&arrow.Decimal256Type{Precision: p, Scale: s})
 		}
 	case typeDate:
-		if t.int(0, 2, 1) == 0 {
+		if t.Int(0, 2, 1) == 0 {
 			return pass(arrow.FixedWidthTypes.Date32)
 		}
 		return pass(arrow.FixedWidthTypes.Date64)
 	case typeTime:
-		switch u, bits := unit(1), t.int(1, 4, 32); {
+		switch u, bits := unit(1), t.Int(1, 4, 32); {
 		case bits == 32 && u <= arrow.Millisecond:
 			return pass(&arrow.Time32Type{Unit: u})
 		case bits == 64 && u > arrow.Millisecond:
 			return pass(&arrow.Time64Type{Unit: u})
 		}
 	case typeTimestamp:
-		return pass(&arrow.TimestampType{Unit: unit(0), TimeZone: t.string(1)})
+		return pass(&arrow.TimestampType{Unit: unit(0), TimeZone: t.Text(1)})
 	case typeInterval:
-		switch t.int(0, 2, 0) {
+		switch t.Int(0, 2, 0) {
 		case 0:
 			return pass(arrow.FixedWidthTypes.MonthInterval)
 		case 1:
@@ -241,7 +243,7 @@ func (w *wire) readType(typ int64, t table) (Type, error) {
 	case typeDuration:
 		return pass(&arrow.DurationType{Unit: unit(1)})
 	case typeFixedBinary:
-		if n := t.int(0, 4, 0); n >= 1 {
+		if n := t.Int(0, 4, 0); n >= 1 {
 			return pass(&arrow.FixedSizeBinaryType{ByteWidth: int(n)})
 		}
 	case typeList, typeLargeList:
@@ -250,7 +252,7 @@ func (w *wire) readType(typ int64, t table) (Type, error) {
 	case typeStruct:
 		return Type{Kind: Struct, Fields: parts}, nil
 	case typeFixedList:
-		if n := t.int(0, 4, 0); n >= 1 {
+		if n := t.Int(0, 4, 0); n >= 1 {
 			return pass(arrow.FixedSizeListOfField(int32(n), parts[0].arrow()))
 		}
 	case typeMap:
@@ -261,7 +263,7 @@ func (w *wire) readType(typ int64, t table) (Type, error) {
 			parts[0] = Field{Name: "entries", Type: e}
 			w.kids[0].adopt(parts[0])
 			m := arrow.MapOf(key.Type.arrow(), item.Type.arrow())
-			m.KeysSorted = t.int(0, 1, 0) != 0
+			m.KeysSorted = t.Int(0, 1, 0) != 0
 			m.SetItemNullable(item.Nullable)
 			return pass(m)
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"syscall"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -131,7 +132,7 @@ func (p *payloads) WritePayload(m ipc.Payload) error {
 	}
 	meta := m.Meta().Bytes()
 	pad := -len(meta) & 7
-	h := binary.LittleEndian.AppendUint32(nil, marker)
+	h := slices.Clone(endMarker[:4])
 	h = binary.LittleEndian.AppendUint32(h, uint32(len(meta)+pad))
 	if _, err := p.out.Write(h); err != nil {
 		return err

@@ -1,4 +1,4 @@
-package stream
+package ipc
 
 import (
 	"encoding/binary"
@@ -55,17 +55,17 @@ func (f *flat) uint(at int64, size int64) uint64 {
 	return binary.LittleEndian.Uint64(b)
 }
 
-// table is a table of a flatbuffer. That at position -1 is one that is absent:
-// all its slots are.
-type table struct {
+// Table is a table of a flatbuffer. One that is absent has no slot that is not,
+// and one that leaves its message reads as zeros: [Table.Err] tells.
+type Table struct {
 	f  *flat
-	at int64
+	at int64 // -1 where it is absent
 }
 
-func (f *flat) root() table { return table{f, int64(f.uint(0, 4))} }
+func (f *flat) root() Table { return Table{f, int64(f.uint(0, 4))} }
 
 // slot returns the position of the value in a slot, 0 if it is absent.
-func (t table) slot(i int64) int64 {
+func (t Table) slot(i int64) int64 {
 	if t.at < 0 {
 		return 0
 	}
@@ -79,8 +79,8 @@ func (t table) slot(i int64) int64 {
 	return 0
 }
 
-// int returns the signed number of size bytes in slot i, or def if absent.
-func (t table) int(i, size, def int64) int64 {
+// Int returns the signed number of size bytes in slot i, or def if absent.
+func (t Table) Int(i, size, def int64) int64 {
 	at := t.slot(i)
 	if at == 0 {
 		return def
@@ -90,7 +90,7 @@ func (t table) int(i, size, def int64) int64 {
 }
 
 // ref returns the position that the offset in slot i points to, -1 if absent.
-func (t table) ref(i int64) int64 {
+func (t Table) ref(i int64) int64 {
 	at := t.slot(i)
 	if at == 0 {
 		return -1
@@ -98,13 +98,20 @@ func (t table) ref(i int64) int64 {
 	return at + int64(t.f.uint(at, 4))
 }
 
-func (t table) table(i int64) table { return table{t.f, t.ref(i)} }
+// Table returns the table that slot i refers to.
+func (t Table) Table(i int64) Table { return Table{t.f, t.ref(i)} }
 
-func (t table) present() bool { return t.at >= 0 }
+// Present reports whether the table is not absent.
+func (t Table) Present() bool { return t.at >= 0 }
+
+// Err says whether anything that was asked of the table's message, up to now, is
+// not there though it should be, or came out more often than so small a message
+// can mean.
+func (t Table) Err() error { return t.f.err() }
 
 // vector returns the n elements of size bytes in slot i, which all lie in the
 // buffer, and the position of the first.
-func (t table) vector(i, size int64) (at, n int64) {
+func (t Table) vector(i, size int64) (at, n int64) {
 	at = t.ref(i)
 	if at < 0 {
 		return 0, 0
@@ -116,20 +123,22 @@ func (t table) vector(i, size int64) (at, n int64) {
 	return at + 4, n
 }
 
-func (t table) tables(i int64) []table {
+// Tables returns the tables of the vector in slot i.
+func (t Table) Tables(i int64) []Table {
 	at, n := t.vector(i, 4)
 	if !t.f.spend(n) {
 		return nil
 	}
-	out := make([]table, n)
+	out := make([]Table, n)
 	for k := range out {
 		p := at + 4*int64(k)
-		out[k] = table{t.f, p + int64(t.f.uint(p, 4))}
+		out[k] = Table{t.f, p + int64(t.f.uint(p, 4))}
 	}
 	return out
 }
 
-func (t table) string(i int64) string {
+// Text returns the string in slot i, "" if absent.
+func (t Table) Text(i int64) string {
 	at, n := t.vector(i, 1)
 	if !t.f.spend(n) {
 		return ""
