@@ -83,7 +83,7 @@ func (t *thread) multiply(p product) {
 
 // leftRows is the number of rows of a left operand that are rounded at a time:
 // they stay in the second cache.
-const leftRows = 56
+const leftRows = 112
 
 // left makes t.product rows [r0, r1) of p in BF16, the left operand rounded and
 // padded to whole blocks. It is as B, rows of numbers or, transposed, columns.
