@@ -27,6 +27,8 @@ var rooms = map[string][]string{
 	"tool":   {"rows", "stream"},
 	// of no wing: servers that hold models, for judges and policies alike
 	"remote": {},
+	// of no wing: functions whose bits are the same on every machine
+	"real": {},
 	// text wing: rubrics, steps, answers, verdicts
 	"rubric": {},
 	"steps":  {},
@@ -37,15 +39,15 @@ var rooms = map[string][]string{
 	"score":  {"steps"},
 	"arith":  {"rubric", "steps"},
 	// engine wing: weights and arithmetic
-	"op":      {},
+	"op":      {"real"},
 	"token":   {},
 	"chat":    {},
 	"prompt":  {"chat", "token"},
 	"mapped":  {},
 	"half":    {},
-	"gguf":    {"half", "mapped"},
-	"ckpt":    {"gguf", "half", "mapped"},
-	"llm":     {"ckpt", "op"},
+	"gguf":    {"half", "mapped", "real"},
+	"ckpt":    {"gguf", "half", "mapped", "real"},
+	"llm":     {"ckpt", "op", "real"},
 	"sampler": {"llm", "remote"},
 	// for tests
 	"golden": {},

@@ -8,6 +8,7 @@ import (
 
 	"srar/lib/ckpt"
 	"srar/lib/llm"
+	"srar/lib/real"
 	"srar/lib/tool"
 )
 
@@ -76,9 +77,10 @@ func (s schedule) at(k int64) float64 {
 	}
 	p := min(1, float64(k+1-s.warmup)/float64(s.total-s.warmup))
 	if s.kind == "cosine" {
-		p = (1 - math.Cos(math.Pi*p)) / 2
+		_, c := real.Sincos(math.Pi * p)
+		p = (1 - c) / 2
 	}
-	return s.lr - (s.lr-s.min)*p
+	return s.lr - float64((s.lr-s.min)*p)
 }
 
 func setup(t *tool.Tool) func(context.Context) error {

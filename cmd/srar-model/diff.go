@@ -55,8 +55,8 @@ func diff(w io.Writer, a, b *ckpt.Checkpoint) error {
 		c := change{n: len(x)}
 		for i := range x {
 			d := float64(y[i]) - float64(x[i])
-			c.before += float64(x[i]) * float64(x[i])
-			c.moved += d * d
+			c.before += float64(float64(x[i]) * float64(x[i]))
+			c.moved += float64(d * d)
 			c.most = max(c.most, math.Abs(d))
 			if d != 0 {
 				c.differ++

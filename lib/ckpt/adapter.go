@@ -98,7 +98,7 @@ func NewAdapter(c *Checkpoint, rank int, alpha float64, targets []string, seed u
 		key := sha256.Sum256(append(binary.LittleEndian.AppendUint64(nil, seed), p.Weight...))
 		r := rand.New(rand.NewPCG(binary.LittleEndian.Uint64(key[:]), binary.LittleEndian.Uint64(key[8:])))
 		for i := range p.A {
-			p.A[i] = float32((2*r.Float64() - 1) / math.Sqrt(float64(p.In)))
+			p.A[i] = float32((2*float64(r.Float64()) - 1) / math.Sqrt(float64(p.In)))
 		}
 		a.Pairs = append(a.Pairs, p)
 	}

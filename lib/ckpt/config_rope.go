@@ -3,6 +3,8 @@ package ckpt
 import (
 	"encoding/json"
 	"math"
+
+	"srar/lib/real"
 )
 
 // RopeScaling stretches the rotary embedding to more positions than a model
@@ -94,7 +96,7 @@ func (p *RopeScaling) takeYarn(s *reader) {
 	if p.BetaSlow == 0 {
 		p.BetaSlow = 1
 	}
-	g := func(m float64) float64 { return 0.1*m*math.Log(max(p.Factor, 1)) + 1 }
+	g := func(m float64) float64 { return float64(0.1*m*real.Log(max(p.Factor, 1))) + 1 }
 	var m, all float64
 	s.take("mscale", &m)
 	s.take("mscale_all_dim", &all)

@@ -1,6 +1,10 @@
 package gguf
 
-import "math"
+import (
+	"math"
+
+	"srar/lib/real"
+)
 
 // scaling returns rope_scaling of config.json, nil where positions are not
 // scaled.
@@ -45,7 +49,7 @@ func (v *view) yarn(factor float32, positions int) map[string]any {
 	only(v, "rope.scaling.yarn_ext_factor", float32(1))
 	// llama.cpp writes attention_factor there and then computes the usual value
 	// all the same, so another one has no meaning that both sides share.
-	usual := 0.1*math.Log(float64(factor)) + 1
+	usual := float64(0.1*real.Log(float64(factor))) + 1
 	attention := float32(usual)
 	if key := v.of("rope.scaling.yarn_attn_factor"); get(v, key, &attention) && !(math.Abs(float64(attention)-usual) < 1e-6*usual) {
 		v.fail("%s is %v; only the usual %v is supported", key, attention, float32(usual))
@@ -71,7 +75,7 @@ func (v *view) llama3(s shape, theta float32, freqs []float32) map[string]any {
 	}
 	try := func(positions, high int) bool {
 		for i, f := range freqs {
-			wave := 2 * math.Pi * math.Pow(float64(theta), float64(2*i)/float64(s.headDim))
+			wave := 2 * math.Pi * real.Pow(float64(theta), float64(2*i)/float64(s.headDim))
 			turns := float64(positions) / wave
 			want := float64(factor)
 			if turns > float64(high) {

@@ -17,7 +17,7 @@ func (p prices) cost(in, out int64) *float64 {
 	if p == (prices{}) {
 		return nil
 	}
-	c := (p.in*float64(in) + p.out*float64(out)) / 1e6
+	c := (float64(p.in*float64(in)) + float64(p.out*float64(out))) / 1e6
 	return &c
 }
 

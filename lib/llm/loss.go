@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"srar/lib/real"
 )
 
 // Loss says what an update minimises: agg(w·l) - Entropy·agg(H) + KL·agg(KL),
@@ -151,7 +153,7 @@ func (l *Loss) token(g given) (t term) {
 // ratio computes the terms of the losses that have one.
 func (l *Loss) ratio(g given, t *term) {
 	d := min(max(g.drift, -maxLogRatio), maxLogRatio)
-	t.ratio = math.Exp(d)
+	t.ratio = real.Exp(d)
 	kept := min(max(t.ratio, 1-l.ClipLow), 1+l.ClipHigh)
 	if l.Kind == "cispo" {
 		t.clipped = kept != t.ratio
@@ -171,7 +173,7 @@ func (l *Loss) ratio(g given, t *term) {
 // importance returns the weight of importance sampling for the distance between
 // the log-probabilities before the first step and those of the sampler.
 func (l *Loss) importance(distance float64) float64 {
-	return min(math.Exp(min(max(distance, -maxLogRatio), maxLogRatio)), l.Cap)
+	return min(real.Exp(min(max(distance, -maxLogRatio), maxLogRatio)), l.Cap)
 }
 
 // divergence returns an estimate of the KL divergence from δ = logp - ref, and
@@ -192,12 +194,12 @@ func divergence(kind string, delta float64) (kl, dkl float64) {
 		return delta * delta / 2, delta
 	default: // k3
 		x := min(max(-delta, -maxLogRatio), maxLogRatio)
-		kl = math.Expm1(x) - x
+		kl = real.Expm1(x) - x
 		if kl > maxK3 {
 			return maxK3, 0
 		}
 		if x == -delta {
-			dkl = -math.Expm1(x)
+			dkl = -real.Expm1(x)
 		}
 		return kl, dkl
 	}

@@ -1,6 +1,10 @@
 package llm
 
-import "math"
+import (
+	"math"
+
+	"srar/lib/real"
+)
 
 // totals are the sums over the rows of a mini-batch. They are taken in stream
 // order, so that the cut into micro-batches does not show.
@@ -19,9 +23,9 @@ type totals struct {
 // add takes in one token's terms with its entropy, the aggregation's weight and
 // that of importance sampling.
 func (s *totals) add(t term, entropy, w, importance float64) {
-	s.loss += w * t.loss
-	s.entropy += w * entropy
-	s.kl += w * t.kl
+	s.loss += float64(w * t.loss)
+	s.entropy += float64(w * entropy)
+	s.kl += float64(w * t.kl)
 	s.entropyTokens += entropy
 	s.klTokens += t.kl
 	s.importance += importance
@@ -65,19 +69,19 @@ func (s *Comparison) add(logp, recorded float64) {
 	s.n++
 	s.sum += d
 	s.max = max(s.max, d)
-	x, y := math.Exp(logp), math.Exp(recorded)
+	x, y := real.Exp(logp), real.Exp(recorded)
 	s.x += x
 	s.y += y
-	s.xx += x * x
-	s.yy += y * y
-	s.xy += x * y
+	s.xx += float64(x * x)
+	s.yy += float64(y * y)
+	s.xy += float64(x * y)
 }
 
 // Result returns the difference over all that was added.
 func (s *Comparison) Result() Difference {
 	n := max(float64(s.n), 1)
 	mx, my := s.x/n, s.y/n
-	vx, vy, cov := s.xx/n-mx*mx, s.yy/n-my*my, s.xy/n-mx*my
+	vx, vy, cov := s.xx/n-float64(mx*mx), s.yy/n-float64(my*my), s.xy/n-float64(mx*my)
 	r := math.NaN()
 	if vx > 0 && vy > 0 {
 		r = cov / math.Sqrt(vx*vy)

@@ -5,6 +5,7 @@ import (
 
 	"srar/lib/ckpt"
 	"srar/lib/op"
+	"srar/lib/real"
 )
 
 // rotary returns the rotary embedding of a configuration. Pair i of C/2 has the
@@ -21,7 +22,7 @@ func rotary(c ckpt.Config) *op.Rope {
 	s := c.RopeScaling
 	r := &op.Rope{Inv: make([]float64, c.HeadDim/2), Scale: s.AttentionFactor}
 	for i := range r.Inv {
-		f := math.Pow(c.RopeTheta, -2*float64(i)/float64(c.HeadDim))
+		f := real.Pow(c.RopeTheta, -2*float64(i)/float64(c.HeadDim))
 		keep := 1.0
 		switch s.Kind {
 		case "linear":
@@ -34,7 +35,7 @@ func rotary(c ckpt.Config) *op.Rope {
 		}
 		r.Inv[i] = f
 		if s.Kind != "" {
-			r.Inv[i] = (1-keep)*f/s.Factor + keep*f
+			r.Inv[i] = (1-keep)*f/s.Factor + float64(keep*f)
 		}
 	}
 	return r
@@ -46,7 +47,7 @@ func rotary(c ckpt.Config) *op.Rope {
 func yarn(c ckpt.Config, i int) float64 {
 	s := c.RopeScaling
 	border := func(beta float64) float64 {
-		return float64(c.HeadDim) * math.Log(float64(s.OriginalPositions)/(2*math.Pi*beta)) / (2 * math.Log(c.RopeTheta))
+		return float64(c.HeadDim) * real.Log(float64(s.OriginalPositions)/(2*math.Pi*beta)) / (2 * real.Log(c.RopeTheta))
 	}
 	low, high := border(s.BetaFast), border(s.BetaSlow)
 	if s.Truncate {

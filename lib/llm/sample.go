@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"srar/lib/real"
 )
 
 // Sampling says how tokens are drawn. The steps act in the order of the
@@ -184,7 +186,7 @@ func (s *sampler) weigh(logits []float32, p *Sampling, seen []occurrence) (ids [
 	}
 	if !p.truncates() {
 		for i, z := range s.z {
-			s.z[i] = math.Exp(z - top)
+			s.z[i] = real.Exp(z - top)
 		}
 		return nil, s.z
 	}
@@ -198,7 +200,7 @@ func (s *sampler) weigh(logits []float32, p *Sampling, seen []occurrence) (ids [
 		c = c[:p.TopK]
 	}
 	for i := range c {
-		c[i].w = math.Exp(c[i].z - top)
+		c[i].w = real.Exp(c[i].z - top)
 	}
 	if p.TopP < 1 {
 		c = nucleus(c, p.TopP)
@@ -225,7 +227,7 @@ func penalise(z []float64, p *Sampling, seen []occurrence) {
 		}
 		if o.count > 0 {
 			x -= p.Presence
-			x -= p.Frequency * float64(o.count)
+			x -= float64(p.Frequency * float64(o.count))
 		}
 		z[o.id] = x
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"srar/lib/real"
 )
 
 // plain draws from the model's own distribution.
@@ -73,7 +75,7 @@ func TestTruncationAgainstSorting(t *testing.T) {
 		}
 		total := 0.0
 		for i := range want {
-			want[i].w = math.Exp(want[i].z - want[0].z)
+			want[i].w = real.Exp(want[i].z - want[0].z)
 			total += want[i].w
 		}
 		cum := 0.0

@@ -291,7 +291,7 @@ func (t *Trainer) Step(lr float64) (Metrics, error) {
 	}
 	grad, scale, n := t.grad, t.loss.scale(s.tokens, s.rows, s.longest), float64(s.tokens)
 	x := Metrics{
-		Loss:    scale * (s.loss - t.loss.Entropy*s.entropy + t.loss.KL*s.kl),
+		Loss:    scale * (s.loss - float64(t.loss.Entropy*s.entropy) + float64(t.loss.KL*s.kl)),
 		LR:      lr,
 		Entropy: s.entropyTokens / n, RatioMax: s.ratioMax, KL: s.klTokens / n,
 		ClipFraction: float64(s.clipped) / n, DualClipFraction: float64(s.cut) / n, Importance: s.importance / n,
@@ -301,7 +301,7 @@ func (t *Trainer) Step(lr float64) (Metrics, error) {
 	if t.low != nil {
 		grad, scale = t.low.gradient(t), scale*t.low.adapter.Scale()
 	}
-	x.GradNorm = scale * math.Sqrt(be.SumSquares(grad))
+	x.GradNorm = float64(scale * math.Sqrt(be.SumSquares(grad)))
 	factor := 1.0
 	if t.opt.Clip > 0 {
 		factor = min(1, t.opt.Clip/(x.GradNorm+1e-6))

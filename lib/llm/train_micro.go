@@ -189,7 +189,7 @@ func (t *Trainer) term(r *Row, row, i, k int) error {
 		g.adv = float64(r.Advantages[i])
 	}
 	x, w := t.loss.token(g), t.loss.weight(len(r.Tokens))
-	t.dlogp[k] = float32(w * (x.dloss + t.loss.KL*x.dkl))
+	t.dlogp[k] = float32(w * (x.dloss + float64(t.loss.KL*x.dkl)))
 	t.dentropy[k] = float32(-w * t.loss.Entropy)
 	if !finite(float32(x.loss)) || !finite(float32(x.kl)) || !finite(t.dlogp[k]) {
 		return fmt.Errorf("loss is %v, kl %v, derivative %v", x.loss, x.kl, t.dlogp[k])

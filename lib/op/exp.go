@@ -43,24 +43,6 @@ func exp32(x float32) float32 {
 	return (p + 1) * math.Float32frombits(math.Float32bits(t)<<23)
 }
 
-// log64 returns the natural logarithm of a normal positive x, and of nothing
-// else, the same on every machine: x = 2^e·f with f near 1 and
-// ln f = 2 artanh((f-1)/(f+1)).
-func log64(x float64) float64 {
-	f, e := math.Frexp(x)
-	if f < math.Sqrt2/2 {
-		f *= 2
-		e--
-	}
-	s := (f - 1) / (f + 1)
-	q := float64(s * s)
-	sum := 0.0
-	for i := 25; i >= 1; i -= 2 {
-		sum = float64(sum*q) + 1/float64(i)
-	}
-	return float64(float64(e)*math.Ln2) + float64(2*s*sum)
-}
-
 // lanes is the accumulator of every float32 reduction along a row: element i
 // goes to lane i mod 16, and the lanes are added as a tree.
 type lanes [16]float32

@@ -338,12 +338,3 @@ func TestExp(t *testing.T) {
 		require.True(t, e != e, "exp of a NaN of any payload")
 	}
 }
-
-func TestLog64(t *testing.T) {
-	r := newNoise(5)
-	for range 10000 {
-		x := math.Exp(40 * r.NormFloat64())
-		require.InDelta(t, math.Log(x), log64(x), 4e-16*max(1, math.Abs(math.Log(x))))
-	}
-	require.Zero(t, log64(1))
-}

@@ -1,6 +1,10 @@
 package op
 
-import "fmt"
+import (
+	"fmt"
+
+	"srar/lib/real"
+)
 
 // logProb reads rows of logits, its items rows.
 type logProb struct {
@@ -32,7 +36,7 @@ func (l *logProb) do(t *thread, lo, hi int) {
 	for i := lo; i < hi; i++ {
 		x, temp := l.logits[i*l.v:][:l.v], l.temp[i]
 		m, sum, dot := t.tier.logSum(x, temp)
-		ln := log64(float64(sum))
+		ln := real.Log(float64(sum))
 		l.logp[i] = float32(float64(x[l.ids[i]]/temp-m) - ln)
 		if l.entropy != nil {
 			l.entropy[i] = float32(ln - float64(dot)/float64(sum))
@@ -64,7 +68,7 @@ func (l *logProbGrad) do(t *thread, lo, hi int) {
 	for i := lo; i < hi; i++ {
 		x, temp := l.logits[i*l.v:][:l.v], l.temp[i]
 		m, sum, dot := t.tier.logSum(x, temp)
-		ln := log64(float64(sum))
+		ln := real.Log(float64(sum))
 		a, b := -l.dlogp[i]/temp, float32(0)
 		if l.dentropy != nil {
 			h := float32(ln - float64(dot)/float64(sum))

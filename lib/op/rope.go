@@ -1,6 +1,6 @@
 package op
 
-import "math"
+import "srar/lib/real"
 
 // ropeTable holds the cosines and sines of all positions met so far: rows of
 // cos [C/2] and sin [C/2] for turning forward, then sin negated for turning back.
@@ -30,7 +30,7 @@ func (c *cpu) table(rope *Rope, n int) *ropeTable {
 	for p := done; p < n; p++ {
 		row := rows[p*3*t.half:]
 		for i, inv := range rope.Inv {
-			sin, cos := math.Sincos(float64(p) * inv)
+			sin, cos := real.Sincos(float64(p) * inv)
 			row[i] = float32(scale * cos)
 			row[t.half+i] = float32(scale * sin)
 			row[2*t.half+i] = -float32(scale * sin)

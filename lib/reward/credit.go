@@ -85,7 +85,7 @@ func (c *Config) outcome(r *Rollout) float64 {
 	if r.WellFormed {
 		form = 1
 	}
-	return (1-c.FormatWeight)*acc + c.FormatWeight*form
+	return float64((1-c.FormatWeight)*acc) + float64(c.FormatWeight*form)
 }
 
 // tally sums the deltas of a rollout by step. They are counted by type first:

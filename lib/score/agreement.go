@@ -157,7 +157,7 @@ func pearson(x, y []float64) (float64, bool) {
 	xx, yy, xy := 0.0, 0.0, 0.0
 	for i := range x {
 		dx, dy := x[i]-mx, y[i]-my
-		xx, yy, xy = xx+dx*dx, yy+dy*dy, xy+dx*dy
+		xx, yy, xy = xx+float64(dx*dx), yy+float64(dy*dy), xy+float64(dx*dy)
 	}
 	return xy / math.Sqrt(xx*yy), true
 }

@@ -57,11 +57,11 @@ func (x *sums) mean() (r float64, low, high *float64, n int64, ok bool) {
 	if p := float64(len(x.a)); p > 1 {
 		square := 0.0
 		for i := range x.a {
-			e := x.a[i] - r*x.b[i]
-			square += e * e
+			e := x.a[i] - float64(r*x.b[i])
+			square += float64(e * e)
 		}
 		se := math.Sqrt(p/(p-1)*square) / b
-		l, h := r-z*se, r+z*se
+		l, h := r-float64(z*se), r+float64(z*se)
 		low, high = &l, &h
 	}
 	return r, low, high, int64(b), true
@@ -70,7 +70,7 @@ func (x *sums) mean() (r float64, low, high *float64, n int64, ok bool) {
 // wilson is the score interval of a share r of n (Wilson 1927).
 func wilson(r, n float64) (low, high float64) {
 	mid := r + z*z/(2*n)
-	half := z * math.Sqrt(r*(1-r)/n+z*z/(4*n*n))
+	half := float64(z * math.Sqrt(r*(1-r)/n+z*z/(4*n*n)))
 	return (mid - half) / (1 + z*z/n), (mid + half) / (1 + z*z/n)
 }
 
