@@ -8,6 +8,7 @@
 # make bench-peers  the same work by llama.cpp, vLLM, torch and TRL, installed in PEERS; COMPARE='--what train --rounds 1'
 # make interop    pyarrow, duckdb, transformers, llama.cpp and a real model (makes a venv, builds llama.cpp)
 # make cross      the commands build for arm64, macOS and Windows
+# make arm64      a run on arm64 gives the same bytes, where there is qemu-aarch64
 # make lint       gofmt, vet, staticcheck, generated code is as its generator says
 
 SHELL      := /bin/bash
@@ -18,7 +19,7 @@ VENV       ?= .venv
 PEERS      ?= .venv-peers
 export CGO_ENABLED ?= 0
 
-.PHONY: all iterate test test-long race fuzz bench bench-peers interop lint cross clean
+.PHONY: all iterate test test-long race fuzz bench bench-peers interop lint cross arm64 clean
 
 all:
 	@mkdir -p bin
@@ -74,6 +75,10 @@ cross:
 	GOOS=linux GOARCH=arm64 go build ./...
 	GOOS=darwin GOARCH=arm64 go build ./...
 	GOOS=windows GOARCH=amd64 go build ./...
+
+# Under emulation what takes a second takes a minute.
+arm64: all
+	testdata/arm64/same.sh
 
 clean:
 	rm -rf bin
