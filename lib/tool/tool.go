@@ -128,8 +128,8 @@ func run(c Command, args []string) int {
 	}
 }
 
-// grace is how long a run may take to notice that it was interrupted.
-const grace = 800 * time.Millisecond
+// grace is how long a run may take to notice that it was interrupted. Tests set it.
+var grace = 800 * time.Millisecond
 
 // Finish runs make, the last work of a command, which puts things where they
 // stay. Make asks stop every now and then and, told that the run was interrupted,

@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -27,13 +28,22 @@ const subjectEnv = "SRAR_TOOL_SUBJECT"
 const subjectUsage = `usage: subject [flags] [WORD...]
 
   --end HOW   how it ends
+  --grace D   how long an interrupted run may take
   --n N       a number
 ` + StreamUsage
 
 var subject = Command{Name: "subject", Usage: subjectUsage, Streams: InOut, Setup: func(t *Tool) func(context.Context) error {
 	end := t.Flags.String("end", "", "")
 	t.Flags.Int("n", 0, "")
-	t.Unrecorded("end")
+	t.Flags.DurationVar(&grace, "grace", grace, "")
+	t.Unrecorded("end", "grace")
+	// interrupted says when the run is under way, waits for a signal, and says
+	// that it has heard it.
+	interrupted := func(ctx context.Context) {
+		fmt.Println("ready")
+		<-ctx.Done()
+		fmt.Println("heard")
+	}
 	return func(ctx context.Context) error {
 		switch *end {
 		case "words":
@@ -50,21 +60,18 @@ var subject = Command{Name: "subject", Usage: subjectUsage, Streams: InOut, Setu
 		case "input":
 			return fmt.Errorf("reading: %w", WithHint(Inputf("that is broken"), "mend it"))
 		case "wait":
-			fmt.Println("ready")
-			<-ctx.Done()
+			interrupted(ctx)
 			return ctx.Err()
 		case "deaf":
-			fmt.Println("ready")
+			interrupted(ctx)
 			select {}
 		case "through": // its work is done before it notices
-			fmt.Println("ready")
-			<-ctx.Done()
+			interrupted(ctx)
 			return half(t, nil)
 		case "naming": // at its last work, which takes longer than a signal grants
 			return t.Finish(ctx, func(stop func() error) error {
-				fmt.Println("ready")
-				<-ctx.Done()
-				time.Sleep(2 * grace)
+				interrupted(ctx)
+				time.Sleep(100 * grace)
 				t.Warnf("taken away")
 				return stop()
 			})
@@ -171,40 +178,40 @@ func TestArguments(t *testing.T) {
 }
 
 func TestSignals(t *testing.T) {
+	const short, never = "--grace=10ms", "--grace=1h"
+	usual := "--grace=" + grace.String()
 	for _, c := range []struct {
-		end  string
-		sigs []syscall.Signal
-		code int
-		said string
+		end, grace string
+		sigs       []syscall.Signal
+		code       int
+		said       string
 	}{
-		{"wait", []syscall.Signal{syscall.SIGINT}, 130, "interrupted"},
-		{"wait", []syscall.Signal{syscall.SIGTERM}, 143, "terminated"},
-		{"deaf", []syscall.Signal{syscall.SIGTERM}, 143, "terminated"}, // within a second all the same
-		{"deaf", []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 130, "interrupted"},
-		{"through", []syscall.Signal{syscall.SIGTERM}, 0, ""},
-		{"naming", []syscall.Signal{syscall.SIGTERM}, 143, "taken away"},
-		{"naming", []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 130, "interrupted"},
+		{"wait", never, []syscall.Signal{syscall.SIGINT}, 130, "subject: interrupted\n"},
+		{"wait", never, []syscall.Signal{syscall.SIGTERM}, 143, "subject: terminated\n"},
+		{"deaf", usual, []syscall.Signal{syscall.SIGTERM}, 143, "subject: terminated\n"},
+		{"deaf", never, []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 130, "subject: interrupted\n"},
+		{"through", never, []syscall.Signal{syscall.SIGTERM}, 0, ""},
+		{"naming", short, []syscall.Signal{syscall.SIGTERM}, 143, "subject: warning: taken away\nsubject: terminated\n"},
+		{"naming", never, []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 130, "subject: interrupted\n"},
 	} {
 		saved := filepath.Join(t.TempDir(), "saved.arrow")
-		cmd := command("--end", c.end, "-o", saved)
+		cmd := command("--end", c.end, c.grace, "-o", saved)
 		var voice strings.Builder
 		cmd.Stderr = &voice
 		out, err := cmd.StdoutPipe()
 		require.NoError(t, err)
 		require.NoError(t, cmd.Start())
-		ready := make([]byte, 5)
-		_, err = out.Read(ready)
-		require.NoError(t, err)
-		start := time.Now()
-		for _, s := range c.sigs {
+		said := bufio.NewScanner(out)
+		for _, s := range c.sigs { // each when the one before has arrived
+			require.True(t, said.Scan(), "%s: %v", c.end, said.Err())
 			require.NoError(t, cmd.Process.Signal(s))
-			time.Sleep(10 * time.Millisecond)
+		}
+		for said.Scan() {
 		}
 		err = cmd.Wait()
 		require.Equal(t, c.code == 0, err == nil)
 		require.Equal(t, c.code, cmd.ProcessState.ExitCode())
-		require.Contains(t, voice.String(), c.said)
-		require.Less(t, time.Since(start), 10*time.Second)
+		require.Equal(t, c.said, voice.String())
 		if c.code == 0 {
 			require.FileExists(t, saved)
 		} else {
