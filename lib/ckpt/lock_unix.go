@@ -9,17 +9,20 @@ import (
 )
 
 // hold takes the advisory lock of a directory, which the system gives back
-// when the process ends, however it ends; ok is false when another has it.
-func hold(dir string) (release func(), ok bool) {
+// when the process ends, however it ends. The error is errHeld when another has it.
+func hold(dir string) (release func(), err error) {
 	d, err := os.Open(dir)
 	if err != nil {
-		return func() {}, false
+		return func() {}, err
 	}
-	if unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		d.Close()
-		return func() {}, false
+		if err == unix.EWOULDBLOCK {
+			err = errHeld
+		}
+		return func() {}, err
 	}
-	return func() { d.Close() }, true
+	return func() { d.Close() }, nil
 }
 
 // syncDir makes the names in a directory durable.

@@ -41,17 +41,16 @@ func publish(dir, source string, fill func(tmp string) error) (err error) {
 	}
 	prefix := "." + base + ".tmp-"
 	sweep(parent, prefix)
-	tmp := filepath.Join(parent, prefix+rand.Text()[:10])
-	if err := disk.Mkdir(tmp); err != nil {
+	tmp, release, err := workplace(parent, prefix)
+	if err != nil {
 		return err
 	}
+	defer release()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, os.RemoveAll(tmp))
 		}
 	}()
-	release, _ := hold(tmp) // tells other writers of dir that this one lives
-	defer release()
 	if err := fill(tmp); err != nil {
 		return err
 	}
@@ -62,6 +61,25 @@ func publish(dir, source string, fill func(tmp string) error) (err error) {
 		return err
 	}
 	return disk.SyncDir(parent)
+}
+
+// errHeld says that another process holds a directory.
+var errHeld = errors.New("another process holds it")
+
+// workplace makes a directory of a new name that begins with prefix. It holds it
+// until release, where the system can: that tells other writers that this one lives.
+func workplace(parent, prefix string) (tmp string, release func(), err error) {
+	for {
+		tmp = filepath.Join(parent, prefix+rand.Text()[:10])
+		if err := disk.Mkdir(tmp); err != nil {
+			return "", nil, err
+		}
+		release, err := hold(tmp)
+		if _, gone := os.Lstat(tmp); gone == nil && err != errHeld {
+			return tmp, release, nil
+		}
+		release() // it was swept before it was held, or is about to be
+	}
 }
 
 // Probe tells early whether [Write] will be able to make dir: an error is that of
@@ -84,7 +102,10 @@ func Probe(dir string) error {
 	if err != nil {
 		return err
 	}
-	return os.Remove(tmp)
+	if err := os.Remove(tmp); !errors.Is(err, fs.ErrNotExist) { // a writer beside us sweeps
+		return err
+	}
+	return nil
 }
 
 // disk is what writing asks of the system; tests make it fail.
@@ -125,7 +146,7 @@ func sweep(parent, prefix string) {
 			continue
 		}
 		left := filepath.Join(parent, e.Name())
-		if release, ok := hold(left); ok {
+		if release, err := hold(left); err == nil {
 			os.RemoveAll(left)
 			release()
 		}

@@ -217,12 +217,71 @@ func TestSweep(t *testing.T) {
 	for _, name := range []string{".M1.tmp-dead", ".M1.tmp-alive", ".M2.tmp-other"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(beside, name, "sub"), 0o777))
 	}
-	release, ok := hold(filepath.Join(beside, ".M1.tmp-alive"))
-	require.True(t, ok)
+	release, err := hold(filepath.Join(beside, ".M1.tmp-alive"))
+	require.NoError(t, err)
 	defer release()
 	u, _ := update(t, open(t, makeTiny(t, tiny, F32, nil)))
 	require.NoError(t, Write(filepath.Join(beside, "M1"), u))
 	require.Equal(t, []string{".M1.tmp-alive", ".M2.tmp-other", "M1"}, names(t, beside))
+}
+
+// racing is a disk on which another writer comes between the making of the first
+// directory and what is done next.
+type racing struct {
+	osFiles
+	other func(dir string)
+}
+
+func (r *racing) Mkdir(path string) error {
+	err := r.osFiles.Mkdir(path)
+	if r.other != nil {
+		r.other(path)
+	}
+	r.other = nil
+	return err
+}
+
+// TestSweepRace: a writer whose directory is swept, or about to be, before it holds
+// it makes another one; a probe does not mind.
+func TestSweepRace(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		return // nobody sweeps
+	}
+	defer func() { disk = osFiles{} }()
+	u, _ := update(t, open(t, makeTiny(t, tiny, F32, nil)))
+	for when, other := range map[string]func(dir string){
+		"swept": func(dir string) { sweep(filepath.Dir(dir), ".M1.tmp-") },
+		"about to be": func(dir string) {
+			release, err := hold(dir)
+			require.NoError(t, err)
+			t.Cleanup(release)
+		},
+	} {
+		beside := t.TempDir()
+		var first string
+		disk = &racing{other: func(dir string) { first = filepath.Base(dir); other(dir) }}
+		require.NoError(t, Write(filepath.Join(beside, "M1"), u), when)
+		want := map[string][]string{"swept": {"M1"}, "about to be": {first, "M1"}}[when]
+		require.Equal(t, want, names(t, beside))
+	}
+
+	dir, stop, stopped := t.TempDir(), make(chan bool), make(chan bool)
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				sweep(dir, ".M1.tmp-")
+			}
+		}
+	}()
+	for range 300 {
+		require.NoError(t, Probe(filepath.Join(dir, "M1")))
+	}
+	close(stop)
+	<-stopped
 }
 
 // TestLinks: files behind links are copied, loops and devices are errors.
