@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -131,8 +130,8 @@ func TestFaults(t *testing.T) {
 	f = faults{flaky: .25, garbage: .1}
 	failures, garbage, jitter := map[failure]int{}, 0, 0.
 	const n = 20_000
-	for range n {
-		l := f.draw(fmt.Sprint(rand.Uint64()))
+	for i := range n {
+		l := f.draw(fmt.Sprint(i))
 		failures[l.failure]++
 		jitter += l.jitter
 		if l.garbage {
