@@ -235,7 +235,7 @@ func TestFailFirst(t *testing.T) {
 func TestUnreliable(t *testing.T) {
 	t.Parallel()
 	plain := client(t, start(t), 1)
-	flaky := []string{"--flaky", "0.3", "--garbage", "0.3", "--talkative", "--seed", "5"}
+	flaky := []string{"--flaky", "0.3", "--garbage", "0.3", "--talkative", "--seed", "11"}
 	servers := []*judge.Client{client(t, start(t, flaky...), 40), client(t, start(t, flaky...), 40)}
 	const n = 8
 	var answers [2][n]judge.Answer[[]judge.Verdict]
