@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/cpu"
@@ -72,7 +71,7 @@ func TestLawCuttingTheInputChangesNothing(t *testing.T) {
 		in := f.read(t, l.input)
 		want := l.with(t, f, in).Must(t)
 		for _, size := range []int{1, 7, 4093} {
-			ctx := trial.Within(t, time.Minute)
+			ctx := trial.Within(t, trial.Patience)
 			c := l.with(t, f, nil).Command(ctx)
 			w, err := c.StdinPipe()
 			require.NoError(t, err)
@@ -198,7 +197,7 @@ func TestLawClosedDownstream(t *testing.T) {
 			if whole {
 				more = append(more, "--whole")
 			}
-			ctx := trial.Within(t, time.Minute)
+			ctx := trial.Within(t, trial.Patience)
 			c := l.with(t, f, in, more...).Command(ctx)
 			r, w, err := os.Pipe()
 			require.NoError(t, err)
@@ -219,7 +218,7 @@ func TestLawClosedDownstream(t *testing.T) {
 func TestLawClosedStdin(t *testing.T) {
 	eachLaw(t, func(t *testing.T, l law, f fixture) {
 		p := l.with(t, f, nil)
-		ctx := trial.Within(t, time.Minute)
+		ctx := trial.Within(t, trial.Patience)
 		c := exec.CommandContext(ctx, "sh", append([]string{"-c", `exec "$@" <&-`, "sh"}, p.Args...)...)
 		c.Env, c.Dir = trial.Env(p.Env...), p.Dir
 		r := trial.Finish(ctx, t, c)
@@ -232,7 +231,7 @@ func TestLawFullDisk(t *testing.T) {
 	eachLaw(t, func(t *testing.T, l law, f fixture) {
 		dir := t.TempDir()
 		p := l.with(t, f, nil, "-o", filepath.Join(dir, "out.arrow"))
-		ctx := trial.Within(t, time.Minute)
+		ctx := trial.Within(t, trial.Patience)
 		// No file of this process may grow beyond 0 blocks.
 		c := exec.CommandContext(ctx, "bash", append([]string{"-c", `ulimit -f 0; exec "$@"`, "bash"}, p.Args...)...)
 		c.Env, c.Dir = trial.Env(p.Env...), p.Dir
@@ -249,7 +248,7 @@ func TestLawFullDisk(t *testing.T) {
 // Output to a device that is full fails as well, without an end marker.
 func TestLawFullDevice(t *testing.T) {
 	eachLaw(t, func(t *testing.T, l law, f fixture) {
-		ctx := trial.Within(t, time.Minute)
+		ctx := trial.Within(t, trial.Patience)
 		c := l.with(t, f, f.read(t, l.input)).Command(ctx)
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 		require.NoError(t, err)

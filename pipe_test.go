@@ -37,7 +37,7 @@ func train(ctx context.Context, t testing.TB, run string, iterations int, env ..
 
 func trained(t testing.TB, run string, iterations int, env ...string) string {
 	t.Helper()
-	ctx := trial.Within(t, 5*time.Minute)
+	ctx := trial.Within(t, trial.Patience)
 	r := trial.Finish(ctx, t, train(ctx, t, run, iterations, env...))
 	require.Zero(t, r.Status, "%s", r.Voice)
 	return string(r.Out)
@@ -87,7 +87,7 @@ func TestPipeThreadsAndRunsGiveTheSameBytes(t *testing.T) {
 	require.Contains(t, more, "eval-0003/scores.arrow")
 
 	// Other flags in the same directory are refused.
-	ctx := trial.Within(t, time.Minute)
+	ctx := trial.Within(t, trial.Patience)
 	r := trial.Finish(ctx, t, train(ctx, t, filepath.Join(dir, "a"), 3, "SEED=5"))
 	require.Equal(t, 2, r.Status)
 	require.Contains(t, r.Voice, "begun with other flags")

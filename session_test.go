@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
@@ -43,7 +42,7 @@ func TestReadmeRuns(t *testing.T) {
 		}
 	}
 	require.Greater(t, n, 5)
-	c := exec.CommandContext(trial.Within(t, time.Minute), "bash", "-eo", "pipefail", "-c", script.String())
+	c := exec.CommandContext(trial.Within(t, trial.Patience), "bash", "-eo", "pipefail", "-c", script.String())
 	c.Dir = t.TempDir()
 	c.Env = trial.Env(f.env()...)
 	out, err := c.CombinedOutput()

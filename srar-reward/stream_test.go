@@ -1,13 +1,11 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -60,9 +58,7 @@ func longGroup() *stream.Batch {
 // ended, and the bytes that it read and wrote.
 func flow(t testing.TB, n int, flags ...string) (c *exec.Cmd, read, wrote int64) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	c = trial.Process{Args: append([]string{"srar-reward"}, flags...)}.Command(ctx)
+	c = trial.Process{Args: append([]string{"srar-reward"}, flags...)}.Command(trial.Within(t, trial.Patience))
 	in, err := c.StdinPipe()
 	require.NoError(t, err)
 	out, err := c.StdoutPipe()

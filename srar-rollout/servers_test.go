@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -281,7 +280,7 @@ func TestInterruptedAtServers(t *testing.T) {
 		}
 	})
 	file := filepath.Join(t.TempDir(), "r.arrow")
-	c := rollout(t, prompts(t, 6), "-o", file, "--concurrency", "2", "--url", h.URL).Command(trial.Within(t, time.Minute))
+	c := rollout(t, prompts(t, 6), "-o", file, "--concurrency", "2", "--url", h.URL).Command(trial.Within(t, trial.Patience))
 	require.NoError(t, c.Start())
 	<-reached
 	require.NoError(t, c.Process.Signal(syscall.SIGINT))

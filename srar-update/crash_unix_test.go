@@ -55,7 +55,7 @@ func TestKilled(t *testing.T) {
 	killed, done := 0, 0
 	for i := range 50 {
 		out := filepath.Join(dir, "M1")
-		c := update(out).Command(trial.Within(t, time.Minute))
+		c := update(out).Command(trial.Within(t, trial.Patience))
 		require.NoError(t, c.Start())
 		// Half of the moments lie in the last quarter, where it writes.
 		at := rng.Float64()
@@ -189,7 +189,7 @@ func TestTerminated(t *testing.T) {
 	for i := range 12 {
 		out := filepath.Join(dir, "M1")
 		c := trial.Process{Args: []string{"srar-update", "--quiet", "--model", golden.Model(t), "--out", out, "--mini-batch", "8", "--epochs", "4"}, Stdin: in}.
-			Command(trial.Within(t, time.Minute))
+			Command(trial.Within(t, trial.Patience))
 		var voice strings.Builder
 		c.Stderr = &voice
 		require.NoError(t, c.Start())

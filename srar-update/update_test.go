@@ -130,7 +130,7 @@ func TestInterrupt(t *testing.T) {
 	dir := t.TempDir()
 	c := trial.Process{
 		Args: []string{"srar-update", "--quiet", "--model", golden.Model(t), "--out", filepath.Join(dir, "M1")},
-	}.Command(trial.Within(t, time.Minute))
+	}.Command(trial.Within(t, trial.Patience))
 	stdin, err := c.StdinPipe()
 	require.NoError(t, err)
 	var voice bytes.Buffer

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 
 // command is srar-arith before it starts.
 func command(t *testing.T, args ...string) *exec.Cmd {
-	return process(args...).Command(trial.Within(t, time.Minute))
+	return process(args...).Command(trial.Within(t, trial.Patience))
 }
 
 func process(args ...string) trial.Process {
@@ -129,7 +129,7 @@ func TestFullDisk(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	require.NoError(t, err)
 	defer full.Close()
-	ctx := trial.Within(t, time.Minute)
+	ctx := trial.Within(t, trial.Patience)
 	c := process().Command(ctx)
 	c.Stdout = full
 	r := trial.Finish(ctx, t, c)
@@ -145,7 +145,7 @@ func TestInterrupted(t *testing.T) {
 		require.Eventually(t, func() bool { // it writes
 			files, err := os.ReadDir(dir)
 			return err == nil && len(files) == 1
-		}, 10*time.Second, time.Millisecond)
+		}, trial.Patience, time.Millisecond)
 		require.NoError(t, c.Process.Signal(sig))
 		require.Error(t, c.Wait())
 		require.Equal(t, code, c.ProcessState.ExitCode())

@@ -316,7 +316,7 @@ func TestEnds(t *testing.T) {
 func TestStandardInputIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "url")
-	c := trial.Process{Args: []string{"srar-oracle", "--url-file", file, "--quiet"}}.Command(trial.Within(t, time.Minute)) // standard input is /dev/null
+	c := trial.Process{Args: []string{"srar-oracle", "--url-file", file, "--quiet"}}.Command(trial.Within(t, trial.Patience)) // standard input is /dev/null
 	var out bytes.Buffer
 	c.Stdout = &out
 	require.NoError(t, c.Start())
@@ -325,7 +325,7 @@ func TestStandardInputIsLeftAlone(t *testing.T) {
 		b, err := os.ReadFile(file)
 		url = strings.TrimSuffix(string(b), "\n")
 		return err == nil
-	}, 10*time.Second, time.Millisecond)
+	}, trial.Patience, time.Millisecond)
 	status, got := post(t, url, body(t, nil, draw(t, 1, 0).task(t).Query()))
 	require.Equal(t, 200, status, got)
 	require.NoError(t, c.Process.Signal(syscall.SIGTERM))

@@ -280,7 +280,7 @@ func TestLimits(t *testing.T) {
 			var e *Error
 			require.True(t, errors.As(err, &e), "no error")
 			require.Contains(t, []Kind{Runtime, Syntax}, e.Kind, "%v", err)
-			require.Less(t, time.Since(start), 20*time.Second)
+			require.Less(t, time.Since(start), time.Minute) // unlimited, hours
 		})
 	}
 	_, err := New(strings.Repeat("x", maxTemplate+1), Config{})

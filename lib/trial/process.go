@@ -63,6 +63,10 @@ func Env(more ...string) []string {
 	return append(env, more...)
 }
 
+// Patience is how long a test waits for a process before it takes it to hang. Busy
+// machines are slow; go test itself loses patience after ten minutes.
+const Patience = 5 * time.Minute
+
 // Within returns a context that ends after d, or with the test.
 func Within(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
@@ -84,7 +88,7 @@ func (p Process) Command(ctx context.Context) *exec.Cmd {
 // Run runs the process to its end; one that hangs fails the test.
 func (p Process) Run(t testing.TB) Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	c := p.Command(ctx)
 	c.Stdin = bytes.NewReader(p.Stdin) // a pipe even when empty
