@@ -128,8 +128,8 @@ func TestSettings(t *testing.T) {
 func TestInterrupt(t *testing.T) {
 	in := advantages(t, []rows.Advantage{good("a")}, []rows.Advantage{good("b")})
 	dir := t.TempDir()
-	c := trial.Process{
-		Args: []string{"srar-update", "--quiet", "--model", golden.Model(t), "--out", filepath.Join(dir, "M1")},
+	c := trial.Process{ // with so many steps that it hears the signal first, however busy the machine is
+		Args: []string{"srar-update", "--quiet", "--model", golden.Model(t), "--out", filepath.Join(dir, "M1"), "--mini-batch", "1", "--epochs", "50"},
 	}.Command(trial.Within(t, trial.Patience))
 	stdin, err := c.StdinPipe()
 	require.NoError(t, err)
