@@ -12,8 +12,9 @@ import (
 
 // FreeMemory returns how many bytes this process may still take without
 // swapping: what the machine has available or, if that is less, what the limits
-// of its control groups (those of a container or a Slurm job) leave. It returns
-// 0 where the system does not say.
+// of its control groups (those of a container or a Slurm job) leave. Cached files,
+// which the system drops for it, are free in both. It returns 0 where the system
+// does not say.
 func FreeMemory() int64 { return freeMemory("/") }
 
 func freeMemory(root string) int64 {
@@ -28,17 +29,19 @@ func freeMemory(root string) int64 {
 		if len(part) < 3 {
 			continue
 		}
-		at, limit, used := "sys/fs/cgroup", "memory.max", "memory.current"
+		at, limit, used, files := "sys/fs/cgroup", "memory.max", "memory.current", "active_file "
 		if part[0] != "0" {
 			if !strings.Contains(","+part[1]+",", ",memory,") {
 				continue
 			}
-			at, limit, used = "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+			at, limit, used, files = "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_active_file "
 		}
 		for dir := filepath.Clean("/" + part[2]); ; dir = filepath.Dir(dir) {
 			here := filepath.Join(root, at, dir)
 			if most := number(filepath.Join(here, limit)); most > 0 {
-				left := max(most-number(filepath.Join(here, used)), 1)
+				stat := filepath.Join(here, "memory.stat")
+				cached := field(stat, files) + field(stat, strings.Replace(files, "active", "inactive", 1))
+				left := min(max(most-number(filepath.Join(here, used))+cached, 1), most)
 				if free == 0 || left < free {
 					free = left
 				}
