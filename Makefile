@@ -29,7 +29,7 @@ iterate: all
 	@PATH="$(CURDIR)/bin:$$PATH" pipelines/train.sh $(RUN) $(ITERATIONS)
 
 test: all
-	go test ./...
+	go test -timeout 30m ./...
 	@$(MAKE) -s fuzz FUZZTIME=2000x
 
 test-long: test race

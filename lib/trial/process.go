@@ -64,7 +64,7 @@ func Env(more ...string) []string {
 }
 
 // Patience is how long a test waits for a process before it takes it to hang. Busy
-// machines are slow; go test itself loses patience after ten minutes.
+// machines are slow, and go test has a limit of its own.
 const Patience = 5 * time.Minute
 
 // Within returns a context that ends after d, or with the test.
