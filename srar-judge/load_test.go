@@ -1,14 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
+	"net"
 	"net/http"
-	"net/http/httptest"
-	"os/exec"
+	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,11 +18,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"srar/lib/rows"
-	"srar/lib/stream"
+	"srar/lib/trial"
 )
 
-// sleepy answers each request after a time that latency draws.
+// sleepy answers each request after a time that latency draws. It does as little
+// as a server can, since it shares the cores with the command.
 type sleepy struct {
+	net.Listener
 	latency func() time.Duration
 
 	mu    sync.Mutex
@@ -28,41 +32,84 @@ type sleepy struct {
 	done  []time.Time   // of the answers
 }
 
-func (s *sleepy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	begun := time.Now()
-	io.Copy(io.Discard, r.Body)
-	s.mu.Lock()
-	d := s.latency()
-	s.slept += d
-	s.mu.Unlock()
-	time.Sleep(d - time.Since(begun))
-	io.WriteString(w, `{"model":"m","choices":[{"message":{"content":"{\"verdicts\":[{\"id\":1,\"satisfied\":true,\"step\":1},{\"id\":2,\"satisfied\":false,\"step\":-1}]}"},"finish_reason":"stop"}],"usage":{"prompt_tokens":900,"completion_tokens":30}}`)
-	s.mu.Lock()
-	s.done = append(s.done, time.Now())
-	s.mu.Unlock()
+func serveSleepy(b *testing.B, latency func() time.Duration) *sleepy {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(b, err)
+	s := &sleepy{Listener: l, latency: latency}
+	b.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil { // closed
+				return
+			}
+			go s.serve(c)
+		}
+	}()
+	return s
 }
 
-// feed writes a stream that ends after n groups of size copies of a row into the
-// command, which runs to its end.
-func feed(b *testing.B, cmd *exec.Cmd, groups, size int, row rows.Rollout) {
+func (s *sleepy) serve(c net.Conn) {
+	defer c.Close()
+	const body = `{"model":"m","choices":[{"message":{"content":"{\"verdicts\":[{\"id\":1,\"satisfied\":true,\"step\":1},{\"id\":2,\"satisfied\":false,\"step\":-1}]}"},"finish_reason":"stop"}],"usage":{"prompt_tokens":900,"completion_tokens":30}}`
+	answer := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	for in := bufio.NewReaderSize(c, 16<<10); ; {
+		r, err := http.ReadRequest(in)
+		if err != nil { // closed
+			return
+		}
+		begun := time.Now()
+		io.Copy(io.Discard, r.Body)
+		s.mu.Lock()
+		d := s.latency()
+		s.slept += d
+		s.mu.Unlock()
+		time.Sleep(d - time.Since(begun))
+		if _, err := c.Write(answer); err != nil {
+			return
+		}
+		s.mu.Lock()
+		s.done = append(s.done, time.Now())
+		s.mu.Unlock()
+	}
+}
+
+// judge has s judge groups that are all copies of one. The command runs to its
+// end, and is returned for what it has taken.
+func (s *sleepy) judge(b *testing.B, concurrency, groups int, group []rows.Rollout) *os.ProcessState {
+	schema := rows.Rollouts.Schema()
+	empty := trial.Stream(b, schema)
+	head, end := empty[:len(empty)-8], empty[len(empty)-8:]
+	batch := bytes.TrimSuffix(trial.Stream(b, schema, rows.Batch(group))[len(head):], end)
+
+	cmd := command(b, "http://"+s.Addr().String(), nil, "--concurrency", fmt.Sprint(concurrency), "--quiet")
 	stdin, err := cmd.StdinPipe()
 	require.NoError(b, err)
 	var voice bytes.Buffer
 	cmd.Stderr = &voice
 	require.NoError(b, cmd.Start())
-	w, err := stream.NewWriter(stdin, rows.Rollouts.Schema(), stream.Options{})
-	require.NoError(b, err)
-	for p := range groups {
-		list := make([]rows.Rollout, size)
-		for n := range list {
-			list[n] = row
-			list[n].PromptID, list[n].Rollout = fmt.Sprint("p", p), int32(n)
+	_, err = stdin.Write(head)
+	for range groups {
+		if err == nil {
+			_, err = stdin.Write(batch)
 		}
-		require.NoError(b, w.Write(rows.Batch(list)))
 	}
-	require.NoError(b, w.Close())
+	require.NoError(b, err, &voice)
+	_, err = stdin.Write(end)
+	require.NoError(b, err)
 	require.NoError(b, stdin.Close())
 	require.NoError(b, cmd.Wait(), voice.String())
+	return cmd.ProcessState
+}
+
+// copies makes a group of n copies of a row.
+func copies(row rows.Rollout, n int) []rows.Rollout {
+	group := make([]rows.Rollout, n)
+	for i := range group {
+		group[i] = row
+		group[i].Rollout = int32(i)
+	}
+	return group
 }
 
 // Of the requests in flight none is idle: by Little's law throughput is
@@ -84,17 +131,14 @@ func BenchmarkLoad(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/%d", c.name, concurrency), func(b *testing.B) {
 				for range b.N {
 					draws := rand.New(rand.NewPCG(1, 2))
-					s := &sleepy{latency: func() time.Duration { return c.latency(draws) }}
-					srv := httptest.NewServer(s)
-					row := rollout(0, 0, "because "+string(bytes.Repeat([]byte("2+2 is 4. "), 200)))
-					cmd := command(b, srv.URL, nil, "--concurrency", fmt.Sprint(concurrency), "--quiet")
-					feed(b, cmd, (requests+2*concurrency)/8, 8, row)
-					srv.Close()
+					s := serveSleepy(b, func() time.Duration { return c.latency(draws) })
+					row := rollout(0, 0, "because "+strings.Repeat("2+2 is 4. ", 200))
+					state := s.judge(b, concurrency, (requests+2*concurrency)/8, copies(row, 8))
 					took := s.done[concurrency+requests-1].Sub(s.done[concurrency-1])
 					drawn := s.slept.Seconds() / float64(len(s.done))
 					little := requests / (float64(concurrency) / drawn)
 					b.ReportMetric(little/took.Seconds(), "of-Little(>=0.97)")
-					cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+					cpu := state.UserTime() + state.SystemTime()
 					b.ReportMetric(cpu.Seconds()*1000/float64(len(s.done)), "cpu-ms/request(<=1)")
 				}
 			})

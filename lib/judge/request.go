@@ -22,13 +22,19 @@ type turn struct {
 }
 
 // request is what is sent. go-openai leaves out a temperature of 0, knows one
-// response format less, and calls max_tokens deprecated, which most servers know
-// alone.
+// response format less, calls max_tokens deprecated, which most servers know
+// alone, and encodes every message twice.
 type request struct {
 	openai.ChatCompletionRequest
-	Temperature    *float32 `json:"temperature,omitempty"`
-	MaxTokens      int      `json:"max_tokens,omitempty"`
-	ResponseFormat any      `json:"response_format,omitempty"`
+	Messages       []message `json:"messages"`
+	Temperature    *float32  `json:"temperature,omitempty"`
+	MaxTokens      int       `json:"max_tokens,omitempty"`
+	ResponseFormat any       `json:"response_format,omitempty"`
+}
+
+type message struct {
+	Role    string `json:"role"`
+	Content string `json:"content"`
 }
 
 // The forms of a request for structured output, in the order of trying.
@@ -133,9 +139,9 @@ func (c *Client) body(t *turn, d dialect) []byte {
 	case d.system:
 		user = t.System + "\n\n" + user
 	default:
-		r.Messages = append(r.Messages, openai.ChatCompletionMessage{Role: openai.ChatMessageRoleSystem, Content: t.System})
+		r.Messages = append(r.Messages, message{openai.ChatMessageRoleSystem, t.System})
 	}
-	r.Messages = append(r.Messages, openai.ChatCompletionMessage{Role: openai.ChatMessageRoleUser, Content: user})
+	r.Messages = append(r.Messages, message{openai.ChatMessageRoleUser, user})
 	if !d.temperature {
 		r.Temperature = new(float32)
 	}
@@ -185,12 +191,15 @@ type reply struct {
 // be answered, again is true.
 func (c *Client) send(ctx context.Context, t *turn, tries int) (r *reply, again bool, err error) {
 	var got completion
-	var spoken dialect // of the last request
+	spoken := c.servers[0].speaks(t) // of the last request
+	body := c.body(t, spoken)        // while there is no place yet that would stand idle
 	resp, err := c.pool.Post(ctx, remote.Request{
 		Path: "/chat/completions",
 		Body: func(server int) []byte {
-			spoken = c.servers[server].speaks(t)
-			return c.body(t, spoken)
+			if d := c.servers[server].speaks(t); d != spoken {
+				spoken, body = d, c.body(t, d)
+			}
+			return body
 		},
 		Stop: func(e *remote.Error) bool {
 			again = c.servers[e.Server].refused(e, spoken, t)

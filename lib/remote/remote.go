@@ -87,6 +87,8 @@ func New(cfg Config) (*Pool, error) {
 	t.ResponseHeaderTimeout = cfg.FirstByte
 	t.MaxIdleConns = cfg.Concurrency
 	t.MaxIdleConnsPerHost = cfg.Concurrency
+	t.MaxConnsPerHost = cfg.Concurrency // a connection is free a moment after its place: none is dialled meanwhile
+	t.WriteBufferSize = 32 << 10        // most requests leave in one write
 	if cfg.CAFile != "" {
 		roots, err := trust(cfg.CAFile)
 		if err != nil {
