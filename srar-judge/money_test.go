@@ -28,22 +28,39 @@ func TestSummary(t *testing.T) {
 	r := run(t, s.URL, mixed(t, 2), prices...)
 	require.Zero(t, r.Status, r.Voice)
 	require.Contains(t, r.Voice, "requests: 5, of them followed by another: no json 1; answers from the cache: 0; tokens: 500 in, 50 out; cost 1.5\n")
-	require.Regexp(t, `latency: p50 \S+, p95 \S+, p99 \S+; in flight: mean \S+, most \d+\n`, r.Voice)
+	require.Regexp(t, `latency: p50 \S+, p95 \S+, p99 \S+; in flight: mean \S+, most \d+, over time, each 1s: [\d. ]+\n`, r.Voice)
 
 	r = run(t, s.URL, mixed(t, 2), append(prices, "--log", "json")...)
-	var sum judge.Summary
+	var sum *judge.Summary
 	for line := range strings.Lines(r.Voice) {
-		var v struct{ Message string }
+		var v struct {
+			Level   string
+			Message string
+			Summary *judge.Summary
+		}
 		require.NoError(t, json.Unmarshal([]byte(line), &v))
-		if strings.HasPrefix(v.Message, "{") {
-			require.NoError(t, json.Unmarshal([]byte(v.Message), &sum))
+		if v.Summary != nil {
+			require.Nil(t, sum, "one line has all")
+			sum = v.Summary
+			require.Equal(t, "info", v.Level)
+			require.Contains(t, v.Message, "requests: 4, ")
+			require.Contains(t, v.Message, "latency: ")
 		}
 	}
+	require.NotNil(t, sum)
 	require.EqualValues(t, 4, sum.Requests)
+	require.Empty(t, sum.Retries)
 	require.EqualValues(t, 400, sum.PromptTokens)
+	require.EqualValues(t, 40, sum.CompletionTokens)
 	require.Equal(t, 1.2, *sum.Cost)
 	require.Positive(t, sum.P50)
-	require.LessOrEqual(t, sum.P50, sum.P99)
+	require.LessOrEqual(t, sum.P50, sum.P95)
+	require.LessOrEqual(t, sum.P95, sum.P99)
+	require.Positive(t, sum.InFlightEvery)
+	require.NotEmpty(t, sum.InFlight)
+	for _, n := range sum.InFlight {
+		require.LessOrEqual(t, n, float64(sum.MostInFlight))
+	}
 }
 
 // The budget ends the output after a whole group, and the command well; what was

@@ -62,12 +62,7 @@ func (w *work) report(t *tool.Tool) {
 	}
 	s := w.o.judge.Summary(w.client)
 	lines, warnings := s.Lines()
-	if t.Flags.Lookup("log").Value.String() == "json" {
-		lines = []string{s.JSON()}
-	}
-	for _, l := range lines {
-		t.Logf("%s", l)
-	}
+	t.Summarize(lines, s)
 	for _, l := range warnings {
 		t.Warnf("%s", l)
 	}

@@ -1,7 +1,6 @@
 package judge
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,8 +20,8 @@ func (p prices) cost(in, out int64) *float64 {
 	return &c
 }
 
-// Summary is what a run has asked for, for those who read and, as JSON, for
-// programs. Times are seconds.
+// Summary is what a run has asked for: [Summary.Lines] for those who read, its
+// JSON for programs. Times are seconds.
 type Summary struct {
 	Requests         int64            `json:"requests"`
 	Retries          map[string]int64 `json:"retries"` // requests that had to be followed by another, by class of failure
@@ -36,6 +35,8 @@ type Summary struct {
 	P99              float64          `json:"latency_p99"`
 	MeanInFlight     float64          `json:"in_flight_mean"`
 	MostInFlight     int              `json:"in_flight_max"`
+	InFlight         []float64        `json:"in_flight"` // over time: the mean of each InFlightEvery seconds
+	InFlightEvery    float64          `json:"in_flight_every"`
 	Notes            []string         `json:"notes"` // what servers did not take
 	CacheError       string           `json:"cache_error,omitempty"`
 }
@@ -45,17 +46,9 @@ func (c *Client) summary(p prices) Summary {
 	return Summary{
 		Requests: s.Requests, Retries: s.Retries, Cached: s.Cached, Damaged: s.Damaged, PromptTokens: s.PromptTokens, CompletionTokens: s.CompletionTokens,
 		P50: s.P50.Seconds(), P95: s.P95.Seconds(), P99: s.P99.Seconds(), MeanInFlight: s.MeanInFlight, MostInFlight: s.MostInFlight,
+		InFlight: s.Course, InFlightEvery: s.CourseEvery.Seconds(),
 		Notes: s.Notes, CacheError: s.CacheError, Cost: p.cost(s.PromptTokens, s.CompletionTokens),
 	}
-}
-
-// JSON is the summary as one line of JSON.
-func (s Summary) JSON() string {
-	b, err := json.Marshal(s)
-	if err != nil {
-		panic("judge: " + err.Error()) // our own type
-	}
-	return string(b)
 }
 
 // Lines are the summary in words. Warnings are what the user should act on.
@@ -66,7 +59,8 @@ func (s Summary) Lines() (lines, warnings []string) {
 	}
 	lines = append(lines, line)
 	if s.Requests > 0 {
-		lines = append(lines, fmt.Sprintf("latency: p50 %s, p95 %s, p99 %s; in flight: mean %.1f, most %d", seconds(s.P50), seconds(s.P95), seconds(s.P99), s.MeanInFlight, s.MostInFlight))
+		lines = append(lines, fmt.Sprintf("latency: p50 %s, p95 %s, p99 %s; in flight: mean %.1f, most %d, over time, each %s: %s",
+			seconds(s.P50), seconds(s.P95), seconds(s.P99), s.MeanInFlight, s.MostInFlight, seconds(s.InFlightEvery), strings.Trim(fmt.Sprintf("%.1f", s.InFlight), "[]")))
 	}
 	lines = append(lines, s.Notes...)
 	if s.Damaged > 0 {

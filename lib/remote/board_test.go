@@ -2,7 +2,6 @@ package remote
 
 import (
 	"context"
-	"math"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -244,32 +243,4 @@ func TestPlacesComeBack(t *testing.T) {
 			}
 		}
 	})
-}
-
-// Percentiles are those of the sorted times, to the width of a bucket.
-func TestQuantiles(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		m := &meter{}
-		times := rapid.SliceOfN(rapid.Int64Range(int64(time.Microsecond), int64(time.Hour)), 1, 200).Draw(t, "times")
-		for _, d := range times {
-			m.took(time.Duration(d))
-		}
-		for _, q := range []float64{.01, .5, .95, .99, 1} {
-			got := float64(m.quantile(q))
-			atMost, below := 0, 0
-			for _, d := range times {
-				if float64(d) <= got*1.011+1000 {
-					atMost++
-				}
-				if float64(d) < got/1.011-1000 {
-					below++
-				}
-			}
-			rank := int(math.Ceil(q * float64(len(times))))
-			if below >= rank || atMost < rank {
-				t.Fatalf("quantile %v of %v is %v", q, times, time.Duration(got))
-			}
-		}
-	})
-	require.Zero(t, (&meter{}).quantile(.5))
 }

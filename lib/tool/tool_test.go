@@ -77,6 +77,9 @@ var subject = Command{Name: "subject", Usage: subjectUsage, Streams: InOut, Setu
 			})
 		case "half": // an output that is begun and then lost
 			return half(t, errors.New("lost"))
+		case "summary":
+			t.Summarize([]string{"one of one", "two of two"}, map[string]int{"n": 1})
+			return nil
 		case "rows":
 			return half(t, nil)
 		case "progress":
@@ -142,6 +145,9 @@ func TestExitCodesAndVoice(t *testing.T) {
 		{"--quiet --end fail", 1, "subject: it did not; work\n"},
 		{"--end progress", 0, "subject: done\n"},
 		{"--end progress --quiet", 0, ""},
+		{"--end summary", 0, "subject: one of one\nsubject: two of two\n"},
+		{"--end summary --quiet", 0, ""},
+		{"--end summary --quiet --log json", 0, ""},
 	} {
 		_, msg, code := play(t, strings.Fields(c.args)...)
 		require.Equal(t, c.code, code, "%s: %s", c.args, msg)
@@ -149,6 +155,8 @@ func TestExitCodesAndVoice(t *testing.T) {
 	}
 	_, msg, _ := play(t, "--log", "json", "--end", "usage")
 	require.Regexp(t, `^\{"time":"[^"]+Z","level":"error","command":"subject","message":"that is wrong"\}\n\{"time":"[^"]+Z","level":"hint","command":"subject","message":"do this"\}\n$`, msg)
+	_, msg, _ = play(t, "--log", "json", "--end", "summary")
+	require.Regexp(t, `^\{"time":"[^"]+Z","level":"info","command":"subject","message":"one of one; two of two","summary":\{"n":1\}\}\n$`, msg)
 }
 
 func TestHelpAndVersion(t *testing.T) {

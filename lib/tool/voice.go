@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,7 +32,10 @@ func newVoice(name string, f *os.File) *voice {
 }
 
 // say prints one line. Errors and warnings are printed with --quiet too.
-func (v *voice) say(level, text string) {
+func (v *voice) say(level, text string) { v.tell(level, text, nil) }
+
+// tell is say with figures that only JSON shows; nil for none.
+func (v *voice) tell(level, text string, figures any) {
 	if v.quiet && level == "info" {
 		return
 	}
@@ -44,7 +48,8 @@ func (v *voice) say(level, text string) {
 			Level   string `json:"level"`
 			Command string `json:"command"`
 			Message string `json:"message"`
-		}{time.Now().UTC().Format(time.RFC3339Nano), level, v.name, text})
+			Summary any    `json:"summary,omitempty"`
+		}{time.Now().UTC().Format(time.RFC3339Nano), level, v.name, text, figures})
 		if err == nil {
 			fmt.Fprintf(v.w, "%s\n", b)
 		}
@@ -77,6 +82,18 @@ func (v *voice) fail(err error) {
 
 // Logf says something worth knowing; --quiet silences it.
 func (t *Tool) Logf(format string, a ...any) { t.voice.say("info", fmt.Sprintf(format, a...)) }
+
+// Summarize says in lines what a run has done. With --log json they are one
+// message, and figures, which are marshalled, stand beside it as "summary".
+func (t *Tool) Summarize(lines []string, figures any) {
+	if t.voice.json {
+		t.voice.tell("info", strings.Join(lines, "; "), figures)
+		return
+	}
+	for _, l := range lines {
+		t.Logf("%s", l)
+	}
+}
 
 // Warnf says something that the user should act on.
 func (t *Tool) Warnf(format string, a ...any) { t.voice.say("warning", fmt.Sprintf(format, a...)) }
