@@ -87,7 +87,7 @@ func New(cfg Config) (*Pool, error) {
 	t.ResponseHeaderTimeout = cfg.FirstByte
 	t.MaxIdleConns = cfg.Concurrency
 	t.MaxIdleConnsPerHost = cfg.Concurrency
-	t.MaxConnsPerHost = cfg.Concurrency // a connection is free a moment after its place: none is dialled meanwhile
+	t.MaxConnsPerHost = cfg.Concurrency // else each request that comes while one is dialled dials another
 	t.WriteBufferSize = 32 << 10        // most requests leave in one write
 	if cfg.CAFile != "" {
 		roots, err := trust(cfg.CAFile)

@@ -36,28 +36,44 @@ type scripted struct {
 	scripts  []http.HandlerFunc
 }
 
+// serve answers through pipes.
 func serve(t testing.TB, scripts ...http.HandlerFunc) *scripted {
-	s := unstarted(t, scripts...)
+	s := unstarted(t, listen(), scripts...)
 	s.Start()
 	return s
 }
 
-func unstarted(t testing.TB, scripts ...http.HandlerFunc) *scripted {
+// serveTCP answers on the network, for what only that does.
+func serveTCP(t testing.TB, scripts ...http.HandlerFunc) *scripted {
+	s := unstartedTCP(t, scripts...)
+	s.Start()
+	return s
+}
+
+func unstartedTCP(t testing.TB, scripts ...http.HandlerFunc) *scripted {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return unstarted(t, l, scripts...)
+}
+
+func unstarted(t testing.TB, l net.Listener, scripts ...http.HandlerFunc) *scripted {
 	s := &scripted{scripts: scripts}
-	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		s.mu.Lock()
-		n := len(s.requests)
-		s.requests, s.bodies, s.at = append(s.requests, r), append(s.bodies, string(body)), append(s.at, time.Now())
-		s.mu.Unlock()
-		s.scripts[min(n, len(s.scripts)-1)](w, r)
-	}))
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	s.Config.ConnState = func(_ net.Conn, c http.ConnState) {
-		if c == http.StateNew {
-			s.conns.Add(1)
-		}
-	}
+	s.Server = &httptest.Server{Listener: l, Config: &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			s.mu.Lock()
+			n := len(s.requests)
+			s.requests, s.bodies, s.at = append(s.requests, r), append(s.bodies, string(body)), append(s.at, time.Now())
+			s.mu.Unlock()
+			s.scripts[min(n, len(s.scripts)-1)](w, r)
+		}),
+		ErrorLog: log.New(io.Discard, "", 0),
+		ConnState: func(_ net.Conn, c http.ConnState) {
+			if c == http.StateNew {
+				s.conns.Add(1)
+			}
+		},
+	}}
 	t.Cleanup(s.Close)
 	return s
 }
@@ -92,7 +108,9 @@ func after(d time.Duration, then http.HandlerFunc) http.HandlerFunc {
 
 func reset(w http.ResponseWriter, _ *http.Request) {
 	if c, _, err := w.(http.Hijacker).Hijack(); err == nil {
-		c.(*net.TCPConn).SetLinger(0)
+		if tcp, ok := c.(*net.TCPConn); ok {
+			tcp.SetLinger(0)
+		}
 		c.Close()
 	}
 }
@@ -116,6 +134,7 @@ func pool(t testing.TB, change func(*Config), servers ...*scripted) *Pool {
 	}
 	p, err := New(cfg)
 	require.NoError(t, err)
+	throughPipes(t, p, servers...)
 	return p
 }
 
@@ -124,23 +143,25 @@ var hello = Request{Path: "/chat/completions", Body: func(int) []byte { return [
 func post(p *Pool) (*Response, error) { return p.Post(context.Background(), hello) }
 
 func TestPost(t *testing.T) {
-	s := serve(t, fine)
-	p := pool(t, nil, s)
-	r, err := post(p)
-	require.NoError(t, err)
-	require.Equal(t, &Response{Body: []byte(`"fine"`), Server: 0, Tries: 1}, r)
-	require.Equal(t, "/v1/chat/completions", s.requests[0].URL.Path)
-	require.Equal(t, "Bearer "+secretKey, s.requests[0].Header.Get("Authorization"))
-	require.Equal(t, "application/json", s.requests[0].Header.Get("Content-Type"))
-	require.Equal(t, `"hello"`, s.bodies[0])
-
-	bare := pool(t, func(c *Config) { c.Key = "" }, s)
-	for range 20 {
-		_, err = post(bare)
+	timeless(t, func(t *testing.T) {
+		s := serve(t, fine)
+		p := pool(t, nil, s)
+		r, err := post(p)
 		require.NoError(t, err)
-	}
-	require.Empty(t, s.requests[1].Header["Authorization"])
-	require.EqualValues(t, 2, s.conns.Load(), "connections are used again")
+		require.Equal(t, &Response{Body: []byte(`"fine"`), Server: 0, Tries: 1}, r)
+		require.Equal(t, "/v1/chat/completions", s.requests[0].URL.Path)
+		require.Equal(t, "Bearer "+secretKey, s.requests[0].Header.Get("Authorization"))
+		require.Equal(t, "application/json", s.requests[0].Header.Get("Content-Type"))
+		require.Equal(t, `"hello"`, s.bodies[0])
+
+		bare := pool(t, func(c *Config) { c.Key = "" }, s)
+		for range 20 {
+			_, err = post(bare)
+			require.NoError(t, err)
+		}
+		require.Empty(t, s.requests[1].Header["Authorization"])
+		require.EqualValues(t, 2, s.conns.Load(), "connections are used again")
+	})
 }
 
 // What becomes of each kind of trouble, on the only server there is.
@@ -179,65 +200,102 @@ func TestClasses(t *testing.T) {
 		"a page of another use": {[]http.HandlerFunc{status(418, "teapot")}, "http 418", "teapot", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := serve(t, c.scripts...)
-			p := pool(t, func(cfg *Config) { cfg.MaxBody = 1000 }, s)
-			r := hello
-			r.Check = func(r *Response) error {
-				if string(r.Body) == "no" {
-					return errors.New("it says no")
+			timeless(t, func(t *testing.T) {
+				s := serve(t, c.scripts...)
+				p := pool(t, func(cfg *Config) { cfg.MaxBody = 1000 }, s)
+				r := hello
+				r.Check = func(r *Response) error {
+					if string(r.Body) == "no" {
+						return errors.New("it says no")
+					}
+					return nil
 				}
-				return nil
-			}
-			resp, err := p.Post(context.Background(), r)
-			if c.class == "" {
-				require.NoError(t, err)
-				require.Equal(t, c.tries, resp.Tries)
-			} else {
-				var e *Error
-				require.ErrorAs(t, err, &e)
-				require.Equal(t, c.class, e.Class)
-				require.Contains(t, e.Detail, c.detail)
-				require.NotEmpty(t, e.Detail)
-				require.Equal(t, c.tries, e.Tries)
-			}
-			require.Equal(t, c.tries, s.arrived(), "tries are requests that arrived")
-			st := p.Stats()
-			require.EqualValues(t, c.tries, st.Requests)
-			retries := int64(0)
-			for _, n := range st.Retries {
-				retries += n
-			}
-			require.EqualValues(t, c.tries-1, retries)
-			require.Zero(t, st.InFlight)
+				resp, err := p.Post(context.Background(), r)
+				if c.class == "" {
+					require.NoError(t, err)
+					require.Equal(t, c.tries, resp.Tries)
+				} else {
+					var e *Error
+					require.ErrorAs(t, err, &e)
+					require.Equal(t, c.class, e.Class)
+					require.Contains(t, e.Detail, c.detail)
+					require.NotEmpty(t, e.Detail)
+					require.Equal(t, c.tries, e.Tries)
+				}
+				require.Equal(t, c.tries, s.arrived(), "tries are requests that arrived")
+				st := p.Stats()
+				require.EqualValues(t, c.tries, st.Requests)
+				retries := int64(0)
+				for _, n := range st.Retries {
+					retries += n
+				}
+				require.EqualValues(t, c.tries-1, retries)
+				require.Zero(t, st.InFlight)
+			})
 		})
 	}
 }
 
+// Trouble that only the network makes.
+func TestNetworkTrouble(t *testing.T) {
+	gone := serveTCP(t, fine)
+	gone.Close()
+	for want, s := range map[string]*scripted{"connection refused": gone, "connection reset": serveTCP(t, reset)} {
+		_, err := post(pool(t, func(c *Config) { c.Tries, c.Total = 1, time.Minute }, s))
+		require.EqualError(t, err, "network: "+want)
+	}
+}
+
+// However slowly servers take connections, there are no more of them than places.
+func TestConnectionsAreUsedAgain(t *testing.T) {
+	timeless(t, func(t *testing.T) {
+		s := serve(t, after(time.Millisecond, fine))
+		p := pool(t, nil, s)
+		transport := p.client.Transport.(*http.Transport)
+		dial := transport.DialContext
+		transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			time.Sleep(10 * time.Millisecond)
+			return dial(ctx, network, addr)
+		}
+		_, err := post(p)
+		require.NoError(t, err)
+		for _, err := range many(p, 100) {
+			require.NoError(t, err)
+		}
+		require.EqualValues(t, 8, s.conns.Load())
+	})
+}
+
 func TestTriesOfOneRequest(t *testing.T) {
-	s := serve(t, status(500, "", "Retry-After", "0"))
-	r := hello
-	r.Tries = 2
-	_, err := pool(t, nil, s).Post(context.Background(), r)
-	require.ErrorContains(t, err, "http 500")
-	require.Equal(t, 2, s.arrived())
+	timeless(t, func(t *testing.T) {
+		s := serve(t, status(500, "", "Retry-After", "0"))
+		r := hello
+		r.Tries = 2
+		_, err := pool(t, nil, s).Post(context.Background(), r)
+		require.ErrorContains(t, err, "http 500")
+		require.Equal(t, 2, s.arrived())
+	})
 }
 
 // The caller may know from the text that another try is of no use.
 func TestStop(t *testing.T) {
-	s := serve(t, status(500, "later", "Retry-After", "0"), status(500, "never"))
-	r := hello
-	r.Stop = func(e *Error) bool { return e.Detail == "never" }
-	_, err := pool(t, nil, s).Post(context.Background(), r)
-	require.EqualError(t, err, "http 500: never")
-	require.Equal(t, 2, s.arrived())
+	timeless(t, func(t *testing.T) {
+		s := serve(t, status(500, "later", "Retry-After", "0"), status(500, "never"))
+		r := hello
+		r.Stop = func(e *Error) bool { return e.Detail == "never" }
+		_, err := pool(t, nil, s).Post(context.Background(), r)
+		require.EqualError(t, err, "http 500: never")
+		require.Equal(t, 2, s.arrived())
+	})
 }
 
 func TestJ7RetryAfterIsWaitedFor(t *testing.T) {
-	s := serve(t, status(429, "", "Retry-After", "1"), fine)
-	_, err := post(pool(t, nil, s))
-	require.NoError(t, err)
-	require.GreaterOrEqual(t, s.at[1].Sub(s.at[0]), time.Second)
+	timeless(t, func(t *testing.T) {
+		s := serve(t, status(429, "", "Retry-After", "1"), fine)
+		_, err := post(pool(t, nil, s))
+		require.NoError(t, err)
+		require.Equal(t, time.Second, s.at[1].Sub(s.at[0]))
+	})
 
 	now := time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
 	for h, want := range map[string]time.Duration{
@@ -257,82 +315,90 @@ func TestBackoff(t *testing.T) {
 
 // Each timeout says which it is.
 func TestTimeouts(t *testing.T) {
-	deaf, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
-	require.NoError(t, err)
-	defer deaf.Close()
-	handshake := func(c *Config) {
-		c.URLs, c.Connect, c.Tries = []string{"https://" + deaf.Addr().String()}, 50*time.Millisecond, 1
-	}
-	for want, p := range map[string]*Pool{
-		"no connection within 50ms":      pool(t, handshake),
-		"no answer began within 60ms":    pool(t, func(c *Config) { c.FirstByte, c.Tries = 60*time.Millisecond, 1 }, serve(t, after(time.Hour, fine))),
-		"no complete answer within 70ms": pool(t, func(c *Config) { c.FirstByte, c.Total, c.Tries = 60*time.Millisecond, 70*time.Millisecond, 1 }, serve(t, trickle)),
-	} {
-		_, err := post(p)
-		var e *Error
-		require.ErrorAs(t, err, &e)
-		require.Equal(t, &Error{Class: ClassTimeout, Detail: want, Status: e.Status, Tries: 1, after: -1}, e)
-	}
+	timeless(t, func(t *testing.T) {
+		l := listen()
+		deaf := unstarted(t, l, fine) // takes connections and says nothing
+		go l.Accept()
+		handshake := func(c *Config) {
+			c.URLs, c.Connect, c.Tries = []string{"https://" + l.Addr().String()}, 50*time.Millisecond, 1
+		}
+		for want, p := range map[string]*Pool{
+			"no connection within 50ms":      pool(t, handshake, deaf),
+			"no answer began within 60ms":    pool(t, func(c *Config) { c.FirstByte, c.Tries = 60*time.Millisecond, 1 }, serve(t, after(time.Hour, fine))),
+			"no complete answer within 70ms": pool(t, func(c *Config) { c.FirstByte, c.Total, c.Tries = 60*time.Millisecond, 70*time.Millisecond, 1 }, serve(t, trickle)),
+		} {
+			_, err := post(p)
+			var e *Error
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, &Error{Class: ClassTimeout, Detail: want, Status: e.Status, Tries: 1, after: -1}, e)
+		}
+	})
 }
 
 // The key comes back from the server in every way; it is nowhere in what we give.
 func TestKeyIsScrubbed(t *testing.T) {
-	quoted, err := json.Marshal(secretKey)
-	require.NoError(t, err)
-	for _, script := range []http.HandlerFunc{
-		status(200, "your key is "+secretKey),
-		status(200, "your key is "+strings.ReplaceAll(secretKey, " ", "+")),
-		status(500, "Bearer "+secretKey, "Retry-After", "0"),
-		status(400, `{"error":{"message":`+string(quoted)+`}}`),
-		status(400, `{"error":{"message":"sk-0123456789\u0020secret"}}`), // whole only after decoding
-		status(400, `{"error":{"message":"`+strings.Repeat("x", 190)+`sk-0123456789\u0020secret"}}`),
-		status(401, secretKey),
-		status(404, strings.Repeat("x", 190)+secretKey), // an excerpt does not show its beginning
-	} {
-		r, err := post(pool(t, nil, serve(t, script)))
-		var e *Error
-		if errors.As(err, &e) {
-			r = &Response{Body: append(e.Body[:0:0], err.Error()...)}
+	timeless(t, func(t *testing.T) {
+		quoted, err := json.Marshal(secretKey)
+		require.NoError(t, err)
+		for _, script := range []http.HandlerFunc{
+			status(200, "your key is "+secretKey),
+			status(200, "your key is "+strings.ReplaceAll(secretKey, " ", "+")),
+			status(500, "Bearer "+secretKey, "Retry-After", "0"),
+			status(400, `{"error":{"message":`+string(quoted)+`}}`),
+			status(400, `{"error":{"message":"sk-0123456789\u0020secret"}}`), // whole only after decoding
+			status(400, `{"error":{"message":"`+strings.Repeat("x", 190)+`sk-0123456789\u0020secret"}}`),
+			status(401, secretKey),
+			status(404, strings.Repeat("x", 190)+secretKey), // an excerpt does not show its beginning
+		} {
+			r, err := post(pool(t, nil, serve(t, script)))
+			var e *Error
+			if errors.As(err, &e) {
+				r = &Response{Body: append(e.Body[:0:0], err.Error()...)}
+			}
+			for _, part := range []string{"sk-0123", "secret"} {
+				require.NotContains(t, string(r.Body), part)
+			}
 		}
-		for _, part := range []string{"sk-0123", "secret"} {
-			require.NotContains(t, string(r.Body), part)
-		}
-	}
+	})
 }
 
 func TestPostEndsWithItsContext(t *testing.T) {
-	for name, s := range map[string]*scripted{
-		"in flight": serve(t, after(time.Hour, fine)), "in a pause": serve(t, status(500, "", "Retry-After", "600")), "in doubt": serve(t, status(404, "")),
-	} {
-		p := pool(t, func(c *Config) { c.Total = time.Hour; c.Concurrency = 1 }, s)
-		ctx, cancel := context.WithCancelCause(context.Background())
-		stop := errors.New("enough")
-		errs := make(chan error)
-		for range 2 { // with "in flight" the second waits for a place
-			go func() {
-				_, err := p.Post(ctx, hello)
-				errs <- err
-			}()
+	timeless(t, func(t *testing.T) {
+		for name, s := range map[string]*scripted{
+			"in flight": serve(t, after(time.Hour, fine)), "in a pause": serve(t, status(500, "", "Retry-After", "600")), "in doubt": serve(t, status(404, "")),
+		} {
+			p := pool(t, func(c *Config) { c.Total = time.Hour; c.Concurrency = 1 }, s)
+			ctx, cancel := context.WithCancelCause(context.Background())
+			stop := errors.New("enough")
+			errs := make(chan error)
+			for range 2 { // with "in flight" the second waits for a place
+				go func() {
+					_, err := p.Post(ctx, hello)
+					errs <- err
+				}()
+			}
+			time.Sleep(50 * time.Millisecond)
+			begun := time.Now()
+			cancel(stop)
+			for range 2 {
+				require.ErrorIs(t, <-errs, stop, name)
+			}
+			require.LessOrEqual(t, time.Since(begun), 10*time.Millisecond, "at once")
+			require.Zero(t, p.Stats().InFlight)
 		}
-		time.Sleep(50 * time.Millisecond)
-		begun := time.Now()
-		cancel(stop)
-		for range 2 {
-			require.ErrorIs(t, <-errs, stop, name)
-		}
-		require.Less(t, time.Since(begun), 500*time.Millisecond)
-		require.Zero(t, p.Stats().InFlight)
-	}
+	})
 }
 
 // A response that came whole was paid for: it is returned though the run was
 // interrupted meanwhile.
 func TestWholeResponseIsKept(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	r := hello
-	r.Check = func(*Response) error { cancel(); return nil }
-	_, err := pool(t, nil, serve(t, fine)).Post(ctx, r)
-	require.NoError(t, err)
+	timeless(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		r := hello
+		r.Check = func(*Response) error { cancel(); return nil }
+		_, err := pool(t, nil, serve(t, fine)).Post(ctx, r)
+		require.NoError(t, err)
+	})
 }
 
 func TestNewChecks(t *testing.T) {
@@ -353,14 +419,14 @@ func TestNewChecks(t *testing.T) {
 // TLS is verified. A server that we do not trust, or that does not speak it,
 // ends everything at once and says what to do.
 func TestTLS(t *testing.T) {
-	s := unstarted(t, fine)
+	s := unstartedTCP(t, fine)
 	s.StartTLS()
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o666))
-	_, err := post(pool(t, func(c *Config) { c.CAFile = ca }, s))
+	_, err := post(pool(t, func(c *Config) { c.CAFile, c.Total = ca, time.Minute }, s))
 	require.NoError(t, err)
 
-	plain := serve(t, fine)
+	plain := serveTCP(t, fine)
 	foreign := strings.Replace(s.URL, "127.0.0.1", "localhost", 1) // a name that is not in the certificate
 	for want, cfg := range map[string]Config{
 		"signed by an unknown authority": {URLs: []string{s.URL}},
