@@ -72,24 +72,13 @@ var trouble = []struct {
 	class  string
 	do     func(w http.ResponseWriter, r *http.Request, p, n int)
 }{
-	{10, "network", func(w http.ResponseWriter, r *http.Request, p, n int) {
-		if c, _, err := w.(http.Hijacker).Hijack(); err == nil {
-			c.(*net.TCPConn).SetLinger(0)
-			c.Close()
-		}
-	}},
+	{10, "network", func(w http.ResponseWriter, r *http.Request, p, n int) { reset(w) }},
 	{10, "network", func(w http.ResponseWriter, r *http.Request, p, n int) {
 		w.Header().Set("Content-Length", "1000")
 		io.WriteString(w, `{"choices": [{"mess`)
 	}},
 	{1, "timeout", func(w http.ResponseWriter, r *http.Request, p, n int) { <-r.Context().Done() }},
-	{1, "timeout", func(w http.ResponseWriter, r *http.Request, p, n int) {
-		for r.Context().Err() == nil {
-			io.WriteString(w, " ")
-			w.(http.Flusher).Flush()
-			time.Sleep(20 * time.Millisecond)
-		}
-	}},
+	{1, "timeout", func(w http.ResponseWriter, r *http.Request, p, n int) { trickle(w, r, 20*time.Millisecond) }},
 	{10, "http 429", func(w http.ResponseWriter, r *http.Request, p, n int) {
 		w.Header().Set("Retry-After", "0")
 		w.WriteHeader(429)
@@ -178,9 +167,10 @@ func chaosInput(t testing.TB, groups int) []byte {
 // verdicts that the judge meant for it, or failed for the reason of its last
 // request; none is lost, doubled or exchanged.
 func TestChaos(t *testing.T) {
+	t.Parallel() // it waits much
 	const groups = 1000
 	c := serveChaos(t, 0.2, time.Millisecond)
-	r := run(t, c.URL, chaosInput(t, groups), "--tries", "3", "--timeout", "2s", "--concurrency", "128", "--max-failure-rate", "0.1")
+	r := run(t, c.URL, chaosInput(t, groups), "--tries", "3", "--timeout", "8s", "--concurrency", "128", "--max-failure-rate", "0.1")
 	require.Zero(t, r.Status, r.Voice)
 	got := flatten(t, r.Out)
 	require.Len(t, got, 4*groups)
@@ -209,6 +199,23 @@ func TestChaos(t *testing.T) {
 	require.Contains(t, r.Voice, "requests: ")
 }
 
+// reset cuts the connection, which TCP tells the other side.
+func reset(w http.ResponseWriter) {
+	if c, _, err := w.(http.Hijacker).Hijack(); err == nil {
+		c.(*net.TCPConn).SetLinger(0)
+		c.Close()
+	}
+}
+
+// trickle sends a byte now and then until the client has gone.
+func trickle(w http.ResponseWriter, r *http.Request, every time.Duration) {
+	for r.Context().Err() == nil {
+		io.WriteString(w, " ")
+		w.(http.Flusher).Flush()
+		time.Sleep(every)
+	}
+}
+
 func flatten(t testing.TB, out []byte) []rows.Verdict {
 	t.Helper()
 	return flat(groups(t, out))
@@ -228,7 +235,7 @@ func TestKilled(t *testing.T) {
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	require.NoError(t, cmd.Start())
-	require.Eventually(t, func() bool { return first.requests() > 400 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return first.requests() > 400 }, time.Minute, time.Millisecond)
 	require.NoError(t, cmd.Process.Kill())
 	require.Error(t, cmd.Wait())
 	require.True(t, trial.Unfinished(out.Bytes()))
@@ -238,7 +245,7 @@ func TestKilled(t *testing.T) {
 	kept, err := cache.Stats()
 	require.NoError(t, err)
 	require.Zero(t, kept.Damaged)
-	require.GreaterOrEqual(t, kept.Entries, int64(first.requests()-16-1), "all but those in flight")
+	require.GreaterOrEqual(t, kept.Entries, int64(first.requests()-21), "all but those of jobs under way, of which there are 16 and a quarter and one")
 
 	second := serveChaos(t, 0, 0)
 	again := run(t, second.URL, in, flags...)

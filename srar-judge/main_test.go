@@ -55,7 +55,7 @@ type action struct {
 	Status       int
 	Body         *string
 	Headers      map[string]string
-	Delay        float64 // seconds
+	Delay        float64 // seconds, at most until the client has gone
 	Reset, Close bool
 	Short, Huge  bool
 	Trickle      float64 // seconds between bytes
@@ -73,6 +73,9 @@ func (a *action) UnmarshalJSON(b []byte) error {
 	p := (*plain)(a)
 	return json.Unmarshal(b, p)
 }
+
+// forever is a delay that outlasts every test.
+const forever = 3600
 
 var marker = regexp.MustCompile(`mk[a-z]+[0-9][a-z0-9]*x`)
 
@@ -126,7 +129,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 		}
 	}
-	if a.Reset || a.Close {
+	switch {
+	case a.Reset:
+		reset(w)
+		return
+	case a.Close:
 		panic(http.ErrAbortHandler)
 	}
 	for k, v := range a.Headers {
@@ -160,10 +167,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if a.Status != 0 {
 		w.WriteHeader(a.Status)
 	}
-	for a.Trickle > 0 && r.Context().Err() == nil {
-		io.WriteString(w, " ")
-		w.(http.Flusher).Flush()
-		time.Sleep(time.Duration(a.Trickle * float64(time.Second)))
+	if a.Trickle > 0 {
+		trickle(w, r, time.Duration(a.Trickle*float64(time.Second)))
 	}
 	w.Write(out)
 }
@@ -179,7 +184,7 @@ func process(url string, stdin []byte, flags ...string) trial.Process {
 
 // command is process for a test that starts it and waits for it.
 func command(t testing.TB, url string, stdin []byte, flags ...string) *exec.Cmd {
-	return process(url, stdin, flags...).Command(trial.Within(t, time.Minute))
+	return process(url, stdin, flags...).Command(trial.Within(t, 3*time.Minute))
 }
 
 // piped starts a command between two pipes.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -109,7 +108,7 @@ func TestDialectIsLearntOnce(t *testing.T) {
 		status(400, "json_schema? temperature?")(w, r)
 	}
 	s := serve(t, refuse, refuse, refuse, refuse, says(good))
-	cl := client(t, s, func(c *Config) { c.Remote.Total = 10 * time.Second })
+	cl := client(t, s)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
