@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -100,6 +101,23 @@ func TestInOrderWorksBehindASlowGroup(t *testing.T) {
 		require.EqualValues(t, 9, done.Load())
 		return nil
 	}))
+}
+
+// As long as there is work no place is idle: where the processor takes no time,
+// 640 requests of 200 ms, 64 at once, take ten times that.
+func TestNoPlaceIsIdle(t *testing.T) {
+	timeless(t, func(t *testing.T) {
+		p := pool(t, func(c *Config) { c.Concurrency = 64 }, serve(t, after(200*time.Millisecond, fine)))
+		source := counted(slices.Repeat([]int{8}, 80), 1, func(int, int) Job {
+			return func(ctx context.Context) error {
+				_, err := p.Post(ctx, hello)
+				return err
+			}
+		})
+		begun := time.Now()
+		require.NoError(t, InOrder(context.Background(), Window{Workers: 81, Bytes: 1000}, source, func(int) error { return nil }))
+		require.Equal(t, 2*time.Second, time.Since(begun))
+	})
 }
 
 // A group is handed on while later ones are still being worked on.
