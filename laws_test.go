@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/cpu"
 
+	"srar/lib/op"
 	"srar/lib/stream"
 	"srar/lib/trial"
 )
@@ -280,6 +281,15 @@ func TestLawTiersChangeNothing(t *testing.T) {
 		"avx512_bf16": avx512 && cpu.X86.HasAVX512BF16,
 		"mmx":         false,
 	}
+	t.Run("amx_bf16", func(t *testing.T) { // what lib/op has tested, since the kernel decides too
+		t.Setenv("SRAR_CPU", "amx_bf16")
+		be, err := op.NewCPU(1, op.BF16)
+		if tiers["amx_bf16"] = err == nil; err != nil {
+			t.Log(err)
+			return
+		}
+		be.Close()
+	})
 	eachLaw(t, func(t *testing.T, l law, f fixture) {
 		if !l.computes() {
 			return

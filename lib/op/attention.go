@@ -8,7 +8,7 @@ import (
 // queryBlock is the largest number of query rows that are worked on together: so
 // few that not much is computed only to be masked, so many that keys and values
 // are read for nothing. It changes no bit.
-const queryBlock = leftRows
+const queryBlock = 56
 
 // blockOf returns how many query rows of a span of n make a block: so many that
 // their scores stay in the second cache, and blocks of one span nearly equal.

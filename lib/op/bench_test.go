@@ -178,7 +178,7 @@ func BenchmarkRowFunctions(b *testing.B) {
 			{"normGrad", func() { tier.normGrad(x[0], x[1], x[2], x[3], 1e-6) }},
 			{"logSum", func() { tier.logSum(x[1], 1) }},
 			{"adamW", func() { tier.adamW(x[0], x[1], x[2], x[4], &a) }},
-			{"pack", func() { tier.pack(x[0], x[1], n/panel, panel, n/panel) }},
+			{"turn", func() { tier.turn(x[0], panel, x[1], n/panel, panel, n/panel) }},
 		} {
 			b.Run(tier.name+"/"+f.name, func(b *testing.B) {
 				clear(x[4])

@@ -2,7 +2,6 @@ package op
 
 import (
 	"fmt"
-	"math"
 	"slices"
 )
 
@@ -244,14 +243,9 @@ func (k *cache) write(t *thread, keys, values right, p int, key, value []float32
 	if p%reduction == 0 { // the block is reduced whole
 		clear(values.b[p/2*values.bl:][:reduction/2*values.bl])
 	}
-	row := values.b[(p/4*2+p%2)*values.bl:][:k.size]
-	if p%4 < 2 {
-		for i, v := range value {
-			row[i] = math.Float32frombits(bf16(v) | math.Float32bits(row[i])&0xffff)
-		}
-		return
-	}
+	word, upper := t.tier.order.place(p)
+	row := values.b[word*values.bl:][:k.size]
 	for i, v := range value {
-		row[i] = math.Float32frombits(math.Float32bits(row[i])&0xffff0000 | bf16(v)>>16)
+		put(&row[i], upper, v)
 	}
 }

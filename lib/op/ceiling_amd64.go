@@ -9,6 +9,10 @@ func (t *tier) limit(n Numerics) limit {
 		return limitGeneric
 	case t == &avx2:
 		return limit{peak256, 12 * 16, readBy(read256)}
+	case t == &amxBF16 && n == BF16:
+		whole := configure(2*tileSize, 2*tileSize)
+		const flops = 8 * 2 * tileSize * tileSize * reduction
+		return limit{func(n int) { peakTiles(&whole, n) }, flops, readBy(read512)}
 	case t.leftWords && n == BF16:
 		return limit{peakWords512, 24 * 64, readBy(read512)}
 	}

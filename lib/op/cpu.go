@@ -25,10 +25,12 @@ type thread struct {
 	scratch  arena // of the operator
 	rounded  arena // left operand of BF16
 	words    arena // on the way to the right one
+	woven    arena // on the way to rows of the left one
 	edge     arena // columns at the right edge
 	product  product
 	pieces   []piece
 	sums     [queryBlock]float32
+	config   [64]byte // of tiles
 }
 
 // jobs holds the argument records of the operators, so that a call allocates
@@ -65,8 +67,8 @@ type jobs struct {
 
 // NewCPU returns a backend that computes in n on the given number of threads with
 // the best instructions the processor has. The environment variable SRAR_CPU
-// (generic, avx2, avx512, avx512_bf16) forces a tier; it is an error if it is not
-// known or cannot run here. Tier and number of threads change no bit of any result.
+// (generic, avx2, avx512, avx512_bf16, amx_bf16) forces a tier; it is an error if
+// it is not known or cannot run here. Tier and number of threads change no bit of any result.
 func NewCPU(threads int, n Numerics) (Backend, error) {
 	if threads < 1 {
 		return nil, fmt.Errorf("op: %d threads: at least one is needed", threads)

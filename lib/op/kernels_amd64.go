@@ -9,6 +9,11 @@ package op
 //go:noescape
 func pause()
 
+// xgetbv returns XCR0.
+//
+//go:noescape
+func xgetbv() uint64
+
 // peak256 does n rounds of 192 multiplications and additions with AVX2, all in registers.
 //
 //go:noescape
@@ -469,17 +474,47 @@ func tileBF16x256x2x16(k int, tiles int, a *float32, ai int, al int, b *float32,
 //go:noescape
 func tileBF16x256x3x16(k int, tiles int, a *float32, ai int, al int, b *float32, bl int, bp int, c *float32, ci int, add int, mask uint32)
 
+// tiles1x1 computes blocks of up to 16 rows and 16 columns with AMX.
+//
+//go:noescape
+func tiles1x1(config *[64]byte, k int, n int, a *float32, ai int, an int, b *float32, bl int, bp int, bn int, c *float32, ci int, cn int, add int)
+
+// tiles1x2 computes blocks of up to 16 rows and 32 columns with AMX.
+//
+//go:noescape
+func tiles1x2(config *[64]byte, k int, n int, a *float32, ai int, an int, b *float32, bl int, bp int, bn int, c *float32, ci int, cn int, add int)
+
+// tiles1x4 computes blocks of up to 16 rows and 64 columns with AMX.
+//
+//go:noescape
+func tiles1x4(config *[64]byte, k int, n int, a *float32, ai int, an int, b *float32, bl int, bp int, bn int, c *float32, ci int, cn int, add int)
+
+// tiles2x1 computes blocks of up to 32 rows and 16 columns with AMX.
+//
+//go:noescape
+func tiles2x1(config *[64]byte, k int, n int, a *float32, ai int, an int, b *float32, bl int, bp int, bn int, c *float32, ci int, cn int, add int)
+
+// tiles2x2 computes blocks of up to 32 rows and 32 columns with AMX.
+//
+//go:noescape
+func tiles2x2(config *[64]byte, k int, n int, a *float32, ai int, an int, b *float32, bl int, bp int, bn int, c *float32, ci int, cn int, add int)
+
+// peakTiles does n rounds of 8 multiplications of whole tiles with AMX.
+//
+//go:noescape
+func peakTiles(config *[64]byte, n int)
+
 // transpose8 writes 8 rows of n elements, ld bytes apart, as columns of rows that are stride bytes apart, with AVX2.
 //
 //go:noescape
 func transpose8(dst *float32, stride int, x *float32, ld int, n int)
 
-// pairsWords512 computes pairsGeneric but for the words behind n; it writes whole eights of words.
+// pairsWords512 computes order.pairs but for the words behind n; it writes whole eights of words.
 //
 //go:noescape
 func pairsWords512(dst *float32, x *float32, n int)
 
-// weaveWords512 computes weaveGeneric, stride and ld in bytes.
+// weaveWords512 computes order.weave, stride and ld in bytes.
 //
 //go:noescape
 func weaveWords512(dst *float32, stride int, x *float32, ld int, n int)
@@ -489,12 +524,12 @@ func weaveWords512(dst *float32, stride int, x *float32, ld int, n int)
 //go:noescape
 func round512(dst *float32, x *float32, n int)
 
-// pairs512 computes pairsGeneric but for the words behind n; it writes whole eights of words.
+// pairs512 computes order.pairs but for the words behind n; it writes whole eights of words.
 //
 //go:noescape
 func pairs512(dst *float32, x *float32, n int)
 
-// weave512 computes weaveGeneric, stride and ld in bytes.
+// weave512 computes order.weave, stride and ld in bytes.
 //
 //go:noescape
 func weave512(dst *float32, stride int, x *float32, ld int, n int)
@@ -574,12 +609,12 @@ func adamW512(p *float32, grad *float32, m *float32, v *float32, n int, s *float
 //go:noescape
 func round256(dst *float32, x *float32, n int)
 
-// pairs256 computes pairsGeneric but for the words behind n; it writes whole eights of words.
+// pairs256 computes order.pairs but for the words behind n; it writes whole eights of words.
 //
 //go:noescape
 func pairs256(dst *float32, x *float32, n int)
 
-// weave256 computes weaveGeneric, stride and ld in bytes.
+// weave256 computes order.weave, stride and ld in bytes.
 //
 //go:noescape
 func weave256(dst *float32, stride int, x *float32, ld int, n int)
@@ -653,3 +688,13 @@ func logGrad256(x *float32, n int, temp float32, m float32, inv float32, ln floa
 //
 //go:noescape
 func adamW256(p *float32, grad *float32, m *float32, v *float32, n int, s *float32)
+
+// pairsTwos512 computes order.pairs but for the words behind n; it writes whole eights of words.
+//
+//go:noescape
+func pairsTwos512(dst *float32, x *float32, n int)
+
+// weaveTwos512 computes order.weave, stride and ld in bytes.
+//
+//go:noescape
+func weaveTwos512(dst *float32, stride int, x *float32, ld int, n int)

@@ -9,6 +9,15 @@ TEXT ·pause(SB), NOSPLIT, $0
 	PAUSE
 	RET
 
+// func xgetbv() uint64
+TEXT ·xgetbv(SB), NOSPLIT, $0-8
+	XORL CX, CX
+	XGETBV
+	SHLQ $0x20, DX
+	ORQ  DX, AX
+	MOVQ AX, ret+0(FP)
+	RET
+
 // func peak256(n int)
 // Requires: AVX, FMA3
 TEXT ·peak256(SB), NOSPLIT, $0-8
@@ -13381,6 +13390,523 @@ four:
 	VZEROUPPER
 	RET
 
+// func tiles1x1(config *[64]byte, k int, n int, a *float32, ai int, an int, b *float32, bl int, bp int, bn int, c *float32, ci int, cn int, add int)
+TEXT ·tiles1x1(SB), NOSPLIT, $0-112
+	MOVQ config+0(FP), CX
+	LONG $0x4978e2c4
+	BYTE $0x01
+	MOVQ a+24(FP), R10
+	MOVQ ai+32(FP), R8
+	MOVQ b+48(FP), R14
+	MOVQ bl+56(FP), R9
+	MOVQ c+80(FP), DX
+	MOVQ ci+88(FP), BX
+	MOVQ n+16(FP), R11
+	MOVQ R9, R13
+	SHLQ $0x04, R13
+
+tile:
+	MOVQ  add+104(FP), CX
+	TESTQ CX, CX
+	JZ    zero
+	LONG  $0x4b7be2c4
+	LONG  $0x00001a84
+	WORD  $0x0000
+	JMP   start
+
+zero:
+	LONG $0x497be2c4
+	BYTE $0xc0
+
+start:
+	MOVQ R10, SI
+	MOVQ R14, DI
+	MOVQ k+8(FP), CX
+	SHRQ $0x05, CX
+
+block:
+	LONG $0x4b79a2c4
+	LONG $0x000006a4
+	WORD $0x0000
+	LONG $0x4b7ba2c4
+	LONG $0x00000fb4
+	WORD $0x0000
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+	ADDQ $0x40, SI
+	ADDQ R13, DI
+	DECQ CX
+	JNZ  block
+	LONG $0x4b7ae2c4
+	LONG $0x00001a84
+	WORD $0x0000
+	MOVQ an+40(FP), CX
+	ADDQ CX, R10
+	MOVQ bn+72(FP), CX
+	ADDQ CX, R14
+	MOVQ cn+96(FP), CX
+	ADDQ CX, DX
+	DECQ R11
+	JNZ  tile
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	RET
+
+// func tiles1x2(config *[64]byte, k int, n int, a *float32, ai int, an int, b *float32, bl int, bp int, bn int, c *float32, ci int, cn int, add int)
+TEXT ·tiles1x2(SB), NOSPLIT, $0-112
+	MOVQ config+0(FP), CX
+	LONG $0x4978e2c4
+	BYTE $0x01
+	MOVQ a+24(FP), R10
+	MOVQ ai+32(FP), R8
+	MOVQ b+48(FP), R14
+	MOVQ bl+56(FP), R9
+	MOVQ c+80(FP), DX
+	MOVQ ci+88(FP), BX
+	MOVQ n+16(FP), R11
+	MOVQ R9, R13
+	SHLQ $0x04, R13
+
+tile:
+	MOVQ  add+104(FP), CX
+	TESTQ CX, CX
+	JZ    zero
+	LONG  $0x4b7be2c4
+	LONG  $0x00001a84
+	WORD  $0x0000
+	LONG  $0x4b7be2c4
+	LONG  $0x00401a8c
+	WORD  $0x0000
+	JMP   start
+
+zero:
+	LONG $0x497be2c4
+	BYTE $0xc0
+	LONG $0x497be2c4
+	BYTE $0xc8
+
+start:
+	MOVQ R10, SI
+	MOVQ R14, DI
+	MOVQ k+8(FP), CX
+	SHRQ $0x05, CX
+
+block:
+	LONG $0x4b79a2c4
+	LONG $0x000006a4
+	WORD $0x0000
+	LONG $0x4b7ba2c4
+	LONG $0x00000fb4
+	WORD $0x0000
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+	LONG $0x4b7ba2c4
+	LONG $0x00400fbc
+	WORD $0x0000
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+	ADDQ $0x40, SI
+	ADDQ R13, DI
+	DECQ CX
+	JNZ  block
+	LONG $0x4b7ae2c4
+	LONG $0x00001a84
+	WORD $0x0000
+	LONG $0x4b7ae2c4
+	LONG $0x00401a8c
+	WORD $0x0000
+	MOVQ an+40(FP), CX
+	ADDQ CX, R10
+	MOVQ bn+72(FP), CX
+	ADDQ CX, R14
+	MOVQ cn+96(FP), CX
+	ADDQ CX, DX
+	DECQ R11
+	JNZ  tile
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	RET
+
+// func tiles1x4(config *[64]byte, k int, n int, a *float32, ai int, an int, b *float32, bl int, bp int, bn int, c *float32, ci int, cn int, add int)
+TEXT ·tiles1x4(SB), NOSPLIT, $0-112
+	MOVQ config+0(FP), CX
+	LONG $0x4978e2c4
+	BYTE $0x01
+	MOVQ a+24(FP), R10
+	MOVQ ai+32(FP), R8
+	MOVQ b+48(FP), R14
+	MOVQ bl+56(FP), R9
+	MOVQ c+80(FP), DX
+	MOVQ ci+88(FP), BX
+	MOVQ n+16(FP), R11
+	MOVQ R9, R13
+	SHLQ $0x04, R13
+
+tile:
+	MOVQ  add+104(FP), CX
+	TESTQ CX, CX
+	JZ    zero
+	LONG  $0x4b7be2c4
+	LONG  $0x00001a84
+	WORD  $0x0000
+	LONG  $0x4b7be2c4
+	LONG  $0x00401a8c
+	WORD  $0x0000
+	LONG  $0x4b7be2c4
+	LONG  $0x00801a94
+	WORD  $0x0000
+	LONG  $0x4b7be2c4
+	LONG  $0x00c01a9c
+	WORD  $0x0000
+	JMP   start
+
+zero:
+	LONG $0x497be2c4
+	BYTE $0xc0
+	LONG $0x497be2c4
+	BYTE $0xc8
+	LONG $0x497be2c4
+	BYTE $0xd0
+	LONG $0x497be2c4
+	BYTE $0xd8
+
+start:
+	MOVQ R10, SI
+	MOVQ R14, DI
+	MOVQ bp+64(FP), R12
+	ADDQ DI, R12
+	MOVQ k+8(FP), CX
+	SHRQ $0x05, CX
+
+block:
+	LONG $0x4b79a2c4
+	LONG $0x000006a4
+	WORD $0x0000
+	LONG $0x4b7ba2c4
+	LONG $0x00000fac
+	WORD $0x0000
+	LONG $0x5c52e2c4
+	BYTE $0xc4
+	LONG $0x4b7ba2c4
+	LONG $0x00400fb4
+	WORD $0x0000
+	LONG $0x5c4ae2c4
+	BYTE $0xcc
+	LONG $0x4b7b82c4
+	LONG $0x00000cbc
+	WORD $0x0000
+	LONG $0x5c42e2c4
+	BYTE $0xd4
+	LONG $0x4b7b82c4
+	LONG $0x00400cac
+	WORD $0x0000
+	LONG $0x5c52e2c4
+	BYTE $0xdc
+	ADDQ $0x40, SI
+	ADDQ R13, DI
+	ADDQ R13, R12
+	DECQ CX
+	JNZ  block
+	LONG $0x4b7ae2c4
+	LONG $0x00001a84
+	WORD $0x0000
+	LONG $0x4b7ae2c4
+	LONG $0x00401a8c
+	WORD $0x0000
+	LONG $0x4b7ae2c4
+	LONG $0x00801a94
+	WORD $0x0000
+	LONG $0x4b7ae2c4
+	LONG $0x00c01a9c
+	WORD $0x0000
+	MOVQ an+40(FP), CX
+	ADDQ CX, R10
+	MOVQ bn+72(FP), CX
+	ADDQ CX, R14
+	MOVQ cn+96(FP), CX
+	ADDQ CX, DX
+	DECQ R11
+	JNZ  tile
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	RET
+
+// func tiles2x1(config *[64]byte, k int, n int, a *float32, ai int, an int, b *float32, bl int, bp int, bn int, c *float32, ci int, cn int, add int)
+// Requires: MMX+
+TEXT ·tiles2x1(SB), NOSPLIT, $0-112
+	MOVQ  config+0(FP), CX
+	LONG  $0x4978e2c4
+	BYTE  $0x01
+	MOVQ  a+24(FP), R10
+	MOVQ  ai+32(FP), R8
+	MOVQ  b+48(FP), R14
+	MOVQ  bl+56(FP), R9
+	MOVQ  c+80(FP), DX
+	MOVQ  ci+88(FP), BX
+	MOVQ  n+16(FP), R11
+	MOVQ  R9, R13
+	SHLQ  $0x04, R13
+	MOVQ  k+8(FP), R15
+	SHRQ  $0x05, R15
+	IMULQ R13, R15
+
+tile:
+	MOVQ  BX, R12
+	SHLQ  $0x04, R12
+	ADDQ  DX, R12
+	MOVQ  add+104(FP), CX
+	TESTQ CX, CX
+	JZ    zero
+	LONG  $0x4b7be2c4
+	LONG  $0x00001a84
+	WORD  $0x0000
+	LONG  $0x4b7bc2c4
+	LONG  $0x00001c8c
+	WORD  $0x0000
+	JMP   start
+
+zero:
+	LONG $0x497be2c4
+	BYTE $0xc0
+	LONG $0x497be2c4
+	BYTE $0xc8
+	MOVQ DX, DI
+	MOVQ $0x00000020, CX
+
+row:
+	PREFETCHT0 (DI)
+	ADDQ       BX, DI
+	DECQ       CX
+	JNZ        row
+
+start:
+	MOVQ R10, SI
+	MOVQ R8, AX
+	SHLQ $0x04, AX
+	ADDQ SI, AX
+	MOVQ R14, DI
+	MOVQ k+8(FP), CX
+	SHRQ $0x05, CX
+
+block:
+	LONG       $0x4b79a2c4
+	LONG       $0x000006a4
+	WORD       $0x0000
+	LONG       $0x4b7ba2c4
+	LONG       $0x00000fb4
+	WORD       $0x0000
+	LONG       $0x5c4ae2c4
+	BYTE       $0xc4
+	LONG       $0x4b79a2c4
+	LONG       $0x000000ac
+	WORD       $0x0000
+	LONG       $0x5c4ae2c4
+	BYTE       $0xcd
+	PREFETCHT1 (DI)(R15*1)
+	PREFETCHT1 64(DI)(R15*1)
+	PREFETCHT1 128(DI)(R15*1)
+	PREFETCHT1 192(DI)(R15*1)
+	PREFETCHT1 256(DI)(R15*1)
+	PREFETCHT1 320(DI)(R15*1)
+	PREFETCHT1 384(DI)(R15*1)
+	PREFETCHT1 448(DI)(R15*1)
+	ADDQ       $0x40, SI
+	ADDQ       $0x40, AX
+	ADDQ       R13, DI
+	DECQ       CX
+	JNZ        block
+	LONG       $0x4b7ae2c4
+	LONG       $0x00001a84
+	WORD       $0x0000
+	LONG       $0x4b7ac2c4
+	LONG       $0x00001c8c
+	WORD       $0x0000
+	MOVQ       an+40(FP), CX
+	ADDQ       CX, R10
+	MOVQ       bn+72(FP), CX
+	ADDQ       CX, R14
+	MOVQ       cn+96(FP), CX
+	ADDQ       CX, DX
+	ADDQ       $+512, R15
+	DECQ       R11
+	JNZ        tile
+	LONG       $0x4978e2c4
+	BYTE       $0xc0
+	RET
+
+// func tiles2x2(config *[64]byte, k int, n int, a *float32, ai int, an int, b *float32, bl int, bp int, bn int, c *float32, ci int, cn int, add int)
+// Requires: MMX+
+TEXT ·tiles2x2(SB), NOSPLIT, $0-112
+	MOVQ  config+0(FP), CX
+	LONG  $0x4978e2c4
+	BYTE  $0x01
+	MOVQ  a+24(FP), R10
+	MOVQ  ai+32(FP), R8
+	MOVQ  b+48(FP), R14
+	MOVQ  bl+56(FP), R9
+	MOVQ  c+80(FP), DX
+	MOVQ  ci+88(FP), BX
+	MOVQ  n+16(FP), R11
+	MOVQ  R9, R13
+	SHLQ  $0x04, R13
+	MOVQ  k+8(FP), R15
+	SHRQ  $0x05, R15
+	IMULQ R13, R15
+
+tile:
+	MOVQ  BX, R12
+	SHLQ  $0x04, R12
+	ADDQ  DX, R12
+	MOVQ  add+104(FP), CX
+	TESTQ CX, CX
+	JZ    zero
+	LONG  $0x4b7be2c4
+	LONG  $0x00001a84
+	WORD  $0x0000
+	LONG  $0x4b7be2c4
+	LONG  $0x00401a8c
+	WORD  $0x0000
+	LONG  $0x4b7bc2c4
+	LONG  $0x00001c94
+	WORD  $0x0000
+	LONG  $0x4b7bc2c4
+	LONG  $0x00401c9c
+	WORD  $0x0000
+	JMP   start
+
+zero:
+	LONG $0x497be2c4
+	BYTE $0xc0
+	LONG $0x497be2c4
+	BYTE $0xc8
+	LONG $0x497be2c4
+	BYTE $0xd0
+	LONG $0x497be2c4
+	BYTE $0xd8
+	MOVQ DX, DI
+	MOVQ $0x00000020, CX
+
+row:
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       BX, DI
+	DECQ       CX
+	JNZ        row
+
+start:
+	MOVQ R10, SI
+	MOVQ R8, AX
+	SHLQ $0x04, AX
+	ADDQ SI, AX
+	MOVQ R14, DI
+	MOVQ k+8(FP), CX
+	SHRQ $0x05, CX
+
+block:
+	LONG       $0x4b79a2c4
+	LONG       $0x000006a4
+	WORD       $0x0000
+	LONG       $0x4b7ba2c4
+	LONG       $0x00000fb4
+	WORD       $0x0000
+	LONG       $0x5c4ae2c4
+	BYTE       $0xc4
+	LONG       $0x4b7ba2c4
+	LONG       $0x00400fbc
+	WORD       $0x0000
+	LONG       $0x5c42e2c4
+	BYTE       $0xcc
+	LONG       $0x4b79a2c4
+	LONG       $0x000000ac
+	WORD       $0x0000
+	LONG       $0x5c4ae2c4
+	BYTE       $0xd5
+	LONG       $0x5c42e2c4
+	BYTE       $0xdd
+	PREFETCHT1 (DI)(R15*1)
+	PREFETCHT1 64(DI)(R15*1)
+	PREFETCHT1 128(DI)(R15*1)
+	PREFETCHT1 192(DI)(R15*1)
+	PREFETCHT1 256(DI)(R15*1)
+	PREFETCHT1 320(DI)(R15*1)
+	PREFETCHT1 384(DI)(R15*1)
+	PREFETCHT1 448(DI)(R15*1)
+	ADDQ       $0x40, SI
+	ADDQ       $0x40, AX
+	ADDQ       R13, DI
+	DECQ       CX
+	JNZ        block
+	LONG       $0x4b7ae2c4
+	LONG       $0x00001a84
+	WORD       $0x0000
+	LONG       $0x4b7ae2c4
+	LONG       $0x00401a8c
+	WORD       $0x0000
+	LONG       $0x4b7ac2c4
+	LONG       $0x00001c94
+	WORD       $0x0000
+	LONG       $0x4b7ac2c4
+	LONG       $0x00401c9c
+	WORD       $0x0000
+	MOVQ       an+40(FP), CX
+	ADDQ       CX, R10
+	MOVQ       bn+72(FP), CX
+	ADDQ       CX, R14
+	MOVQ       cn+96(FP), CX
+	ADDQ       CX, DX
+	ADDQ       $+512, R15
+	DECQ       R11
+	JNZ        tile
+	LONG       $0x4978e2c4
+	BYTE       $0xc0
+	RET
+
+// func peakTiles(config *[64]byte, n int)
+TEXT ·peakTiles(SB), NOSPLIT, $0-16
+	MOVQ config+0(FP), CX
+	LONG $0x4978e2c4
+	BYTE $0x01
+	MOVQ n+8(FP), R11
+	LONG $0x497be2c4
+	BYTE $0xc0
+	LONG $0x497be2c4
+	BYTE $0xc8
+	LONG $0x497be2c4
+	BYTE $0xd0
+	LONG $0x497be2c4
+	BYTE $0xd8
+	LONG $0x497be2c4
+	BYTE $0xe0
+	LONG $0x497be2c4
+	BYTE $0xe8
+	LONG $0x497be2c4
+	BYTE $0xf0
+	LONG $0x497be2c4
+	BYTE $0xf8
+
+loop:
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+	LONG $0x5c42e2c4
+	BYTE $0xdd
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+	LONG $0x5c42e2c4
+	BYTE $0xdd
+	DECQ R11
+	JNZ  loop
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	RET
+
 DATA constants<>+0(SB)/4, $0xc2aea8f6
 DATA constants<>+4(SB)/4, $0xc2aea8f6
 DATA constants<>+8(SB)/4, $0xc2aea8f6
@@ -17601,5 +18127,116 @@ tail46:
 	VMASKMOVPS Y2, Y8, 32(AX)(DI*1)
 
 done46:
+	VZEROUPPER
+	RET
+
+// func pairsTwos512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·pairsTwos512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+	MOVQ DX, SI
+	SHRQ $0x04, SI
+	JZ   tail47
+	SHLQ $0x06, SI
+
+loop47:
+	VMOVUPS (CX)(BX*1), Z0
+	VMOVUPS Z0, Z2
+	VMOVUPS Z0, Z3
+	LONG    $0x486ff262
+	WORD    $0xcb72
+	VMOVDQU Y1, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x40, BX
+	CMPQ    BX, SI
+	JL      loop47
+
+tail47:
+	ANDQ      $0x0f, DX
+	JZ        done47
+	MOVQ      $-1, SI
+	SHLXQ     DX, SI, SI
+	NOTQ      SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX)(BX*1), K1, Z0
+	VMOVUPS   Z0, Z2
+	VMOVUPS   Z0, Z3
+	LONG      $0x486ff262
+	WORD      $0xcb72
+	VMOVDQU   Y1, (AX)
+	ADDQ      $0x20, AX
+
+done47:
+	VZEROUPPER
+	RET
+
+// func weaveTwos512(dst *float32, stride int, x *float32, ld int, n int)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·weaveTwos512(SB), NOSPLIT, $0-40
+	MOVQ      dst+0(FP), AX
+	MOVQ      x+16(FP), CX
+	MOVQ      ld+24(FP), DX
+	MOVQ      n+32(FP), BX
+	MOVQ      stride+8(FP), SI
+	ADDQ      AX, SI
+	LEAQ      (CX)(DX*1), DI
+	LEAQ      (CX)(DX*2), R8
+	LEAQ      (DI)(DX*2), DX
+	VMOVDQU16 weaveOrder<>+0(SB), Z0
+	XORQ      R9, R9
+	MOVQ      BX, R10
+	SHRQ      $0x04, R10
+	JZ        tail48
+	SHLQ      $0x06, R10
+
+loop48:
+	VMOVUPS (CX)(R9*1), Z1
+	VMOVUPS (DI)(R9*1), Z2
+	VMOVUPS Z2, Z2
+	VMOVUPS Z1, Z3
+	LONG    $0x486ff262
+	WORD    $0xcb72
+	VPERMW  Z1, Z0, Z1
+	VMOVUPS Z1, (AX)(R9*1)
+	VMOVUPS (R8)(R9*1), Z1
+	VMOVUPS (DX)(R9*1), Z2
+	VMOVUPS Z2, Z2
+	VMOVUPS Z1, Z3
+	LONG    $0x486ff262
+	WORD    $0xcb72
+	VPERMW  Z1, Z0, Z1
+	VMOVUPS Z1, (SI)(R9*1)
+	ADDQ    $0x40, R9
+	CMPQ    R9, R10
+	JL      loop48
+
+tail48:
+	ANDQ      $0x0f, BX
+	JZ        done48
+	MOVQ      $-1, R10
+	SHLXQ     BX, R10, R10
+	NOTQ      R10
+	KMOVW     R10, K1
+	VMOVUPS.Z (CX)(R9*1), K1, Z1
+	VMOVUPS.Z (DI)(R9*1), K1, Z2
+	VMOVUPS   Z2, Z2
+	VMOVUPS   Z1, Z3
+	LONG      $0x486ff262
+	WORD      $0xcb72
+	VPERMW    Z1, Z0, Z1
+	VMOVUPS   Z1, K1, (AX)(R9*1)
+	VMOVUPS.Z (R8)(R9*1), K1, Z1
+	VMOVUPS.Z (DX)(R9*1), K1, Z2
+	VMOVUPS   Z2, Z2
+	VMOVUPS   Z1, Z3
+	LONG      $0x486ff262
+	WORD      $0xcb72
+	VPERMW    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (SI)(R9*1)
+
+done48:
 	VZEROUPPER
 	RET

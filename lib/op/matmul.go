@@ -53,21 +53,27 @@ func (c *cpu) packBackward(m *weight) {
 	c.packPanels(m.backward.b, m.w, m.in, m.in, m.outputs)
 }
 
-// packGeneric writes the w ≤ 32 rows of x [w, ld], n long, as columns of one
-// panel dst [n, 32] and zeros into the columns that are left.
-func packGeneric(dst, x []float32, ld, w, n int) {
+// pack writes the w ≤ 32 rows of x [w, ld], n long, as columns of one panel
+// dst [n, 32] and zeros into the columns that are left.
+func (t *thread) pack(dst, x []float32, ld, w, n int) {
 	if w < panel {
 		clear(dst[:n*panel])
 	}
-	packColumns(dst, x, ld, 0, w, n)
+	t.tier.turn(dst, panel, x, ld, w, n)
 }
 
-// packColumns writes rows [lo, hi) of x as columns.
-func packColumns(dst, x []float32, ld, lo, hi, n int) {
+// turnGeneric writes the w rows of x [w, ld], n long, as columns of dst
+// [n, stride].
+func turnGeneric(dst []float32, stride int, x []float32, ld, w, n int) {
+	turnColumns(dst, stride, x, ld, 0, w, n)
+}
+
+// turnColumns writes rows [lo, hi) of x as columns.
+func turnColumns(dst []float32, stride int, x []float32, ld, lo, hi, n int) {
 	for r := lo; r < hi; r++ {
 		d := dst[r:]
 		for i, v := range x[r*ld:][:n] {
-			d[i*panel] = v
+			d[i*stride] = v
 		}
 	}
 }

@@ -41,11 +41,28 @@ const reduction = 32
 // padded returns k rounded up to whole blocks of a reduction.
 func padded(k int) int { return (k + reduction - 1) / reduction * reduction }
 
-// Operands of BF16 lie in memory as words of two: word 0 of four successive k
-// has k+2 in its lower half and k in its upper one, word 1 has k+3 and k+1. So
-// the words in even places are those of e, the others those of o, and an
-// instruction that takes the upper half first (VDPBF16PS) takes them in order.
-// A word is a float32 of which only the bits matter; k of them take k/2.
+// order is how operands of BF16 lie in memory, in words of two. A word is a
+// float32 of which only the bits matter; k numbers take k/2.
+type order uint8
+
+const (
+	// fours: word 0 of four successive k has k in its upper half and k+2 in its
+	// lower one, word 1 has k+1 and k+3. So the words in even places are those of e,
+	// the others those of o, and an instruction that takes the upper half first
+	// (VDPBF16PS) takes them in order.
+	fours order = iota
+	// twos: a word has k in its lower half and k+1 in its upper one, so that e takes
+	// the lower halves and o the upper ones (TDPBF16PS).
+	twos
+)
+
+// place returns the word that has k, and in which half.
+func (o order) place(k int) (word int, upper bool) {
+	if o == twos {
+		return k / 2, k%2 == 1
+	}
+	return k/4*2 + k%2, k%4 < 2
+}
 
 // bf16 returns x rounded to bfloat16 in the upper half of a word. A denormal
 // becomes a zero of its sign, a NaN stays one.
@@ -60,9 +77,15 @@ func bf16(x float32) uint32 {
 	return (u + 0x7fff + u>>16&1) & 0xffff0000
 }
 
-// word makes a word of two numbers.
-func word(upper, lower float32) float32 {
-	return math.Float32frombits(bf16(upper) | bf16(lower)>>16)
+// put writes x rounded into one half of a word.
+func put(word *float32, upper bool, x float32) {
+	u := math.Float32bits(*word)
+	if upper {
+		u = u&0xffff | bf16(x)
+	} else {
+		u = u&0xffff0000 | bf16(x)>>16
+	}
+	*word = math.Float32frombits(u)
 }
 
 // roundGeneric writes x rounded to bfloat16, as float32, and zeros behind it.
@@ -73,28 +96,23 @@ func roundGeneric(dst, x []float32) {
 	clear(dst[len(x):])
 }
 
-// pairsGeneric writes x as words, and zeros behind it. dst holds whole eights of
-// words.
-func pairsGeneric(dst, x []float32) {
-	for ; len(x) >= 4; x, dst = x[4:], dst[2:] {
-		dst[0], dst[1] = word(x[0], x[2]), word(x[1], x[3])
-	}
-	if len(x) > 0 {
-		var rest [4]float32
-		copy(rest[:], x)
-		dst[0], dst[1] = word(rest[0], rest[2]), word(rest[1], rest[3])
-		dst = dst[2:]
-	}
+// pairs writes x as words, and zeros behind it. dst holds whole eights of words.
+func (o order) pairs(dst, x []float32) {
 	clear(dst)
+	for k, v := range x {
+		w, upper := o.place(k)
+		put(&dst[w], upper, v)
+	}
 }
 
-// weaveGeneric writes four rows of n numbers, ld apart, as two rows of words,
-// stride apart.
-func weaveGeneric(dst []float32, stride int, x []float32, ld, n int) {
-	for r := range 2 {
-		to, upper, lower := dst[r*stride:][:n], x[r*ld:][:n], x[(r+2)*ld:][:n]
-		for j, v := range upper {
-			to[j] = word(v, lower[j])
+// weave writes four rows of n numbers, ld apart, as two rows of words, stride
+// apart.
+func (o order) weave(dst []float32, stride int, x []float32, ld, n int) {
+	for k := range 4 {
+		w, upper := o.place(k)
+		to := dst[w*stride:][:n]
+		for j, v := range x[k*ld:][:n] {
+			put(&to[j], upper, v)
 		}
 	}
 }
@@ -102,7 +120,7 @@ func weaveGeneric(dst []float32, stride int, x []float32, ld, n int) {
 // right is the right operand B [k, n] of a product, in panels of 32 columns:
 //
 //	F32   B(l, j) = b[j/32*bp + l*bl + j%32]
-//	BF16  words: that of B(l, j) is b[j/32*bp + s*bl + j%32], s = l/4*2 + l%2
+//	BF16  words: that of B(l, j) is b[j/32*bp + s*bl + j%32], s the place of l
 //
 // In BF16 rows are padded to whole blocks, and columns to 16.
 type right struct {
@@ -154,7 +172,7 @@ func (t *thread) columns(dst, x []float32, ld, k, cols int) right {
 // column packs one panel of columns.
 func (t *thread) column(dst, x []float32, ld, k, cols int) {
 	if t.numerics == F32 {
-		t.tier.pack(dst, x, ld, cols, k)
+		t.pack(dst, x, ld, cols, k)
 		return
 	}
 	height := t.numerics.height(k)
@@ -162,7 +180,7 @@ func (t *thread) column(dst, x []float32, ld, k, cols int) {
 	for j := range cols {
 		t.tier.pairs(words[j*height:][:height], x[j*ld:][:k])
 	}
-	t.tier.pack(dst, words, height, cols, height)
+	t.pack(dst, words, height, cols, height)
 }
 
 // weave writes k rows of x, n numbers each, as padded(k)/2 rows of words, stride
@@ -188,7 +206,7 @@ func (t *thread) weave(dst []float32, stride int, x []float32, ld, k, n int) {
 
 // productBF16Generic is the definition of the product in [BF16]. The left operand
 // is rounded and, as the right one, padded to whole blocks.
-func productBF16Generic(_ *thread, p *product, i0, i1, j0, j1 int) {
+func productBF16Generic(t *thread, p *product, i0, i1, j0, j1 int) {
 	for j := j0; j < j1; j++ {
 		w := min(panel, p.n-j*panel)
 		b := p.b[j*p.bp:]
@@ -205,8 +223,8 @@ func productBF16Generic(_ *thread, p *product, i0, i1, j0, j1 int) {
 				var sum [2][panel]float32 // e, o
 				for l := l0; l < l0+reduction; l++ {
 					a, chain := p.a[i*p.ai+l*p.al], &sum[l%2]
-					upper := l%4 < 2
-					for x, v := range b[(l/4*2+l%2)*p.bl:][:w] {
+					word, upper := t.tier.order.place(l)
+					for x, v := range b[word*p.bl:][:w] {
 						u := math.Float32bits(v)
 						if !upper {
 							u <<= 16

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,12 +13,22 @@ import (
 // both are the numerics.
 var both = []Numerics{F32, BF16}
 
-// everywhere runs f in both numerics on each tier that this machine has, with
-// several numbers of threads, more than there are cores included.
+// emulated are tiers for machines that are not here: an interpreter runs the
+// instructions of their products in BF16, slowly.
+var emulated []*tier
+
+// withEmulated lists the tiers that run here, and those that are emulated.
+func withEmulated() []*tier { return append(runnable(), emulated...) }
+
+// everywhere runs f in both numerics on each tier that this machine has or
+// emulates, with several numbers of threads, more than there are cores included.
 func everywhere(t *testing.T, f func(t *testing.T, c *cpu)) {
 	for _, n := range both {
-		for _, tier := range runnable() {
+		for _, tier := range withEmulated() {
 			for _, threads := range []int{1, 2, 5} {
+				if slices.Contains(emulated, tier) && (n == F32 || threads != 2) {
+					continue
+				}
 				if tier == &generic && threads == 2 {
 					continue // as 5, and it takes its time
 				}
@@ -154,10 +165,15 @@ func inner(a, b []float64) float64 {
 }
 
 func TestTiers(t *testing.T) {
-	for _, tier := range runnable() {
-		t.Log("tier", tier.name)
+	for _, tier := range tiers {
 		t.Setenv("SRAR_CPU", tier.name)
 		b, err := NewCPU(2, F32)
+		if lacks := tier.lacks(); lacks != "" {
+			t.Logf("tier %s: not here, the machine lacks %s", tier.name, lacks)
+			require.ErrorContains(t, err, "SRAR_CPU="+tier.name+": this machine lacks "+lacks+" and runs generic")
+			continue
+		}
+		t.Log("tier", tier.name)
 		require.NoError(t, err)
 		require.Equal(t, "cpu/"+tier.name, b.Name())
 		b.Close()
@@ -165,7 +181,7 @@ func TestTiers(t *testing.T) {
 	t.Setenv("SRAR_CPU", "")
 	b, err := NewCPU(1, F32)
 	require.NoError(t, err)
-	require.Equal(t, "cpu/"+best(runnable()).name, b.Name(), "the best tier")
+	require.Equal(t, "cpu/"+best().name, b.Name(), "the best tier")
 	b.Close()
 	t.Setenv("SRAR_CPU", "mmx")
 	_, err = NewCPU(1, F32)
@@ -178,6 +194,6 @@ func TestTiers(t *testing.T) {
 	b, err = NewCPU(1, BF16)
 	require.NoError(t, err)
 	require.Equal(t, BF16, b.Numerics())
-	require.Equal(t, "cpu/"+best(runnable()).name+"/bf16", b.Name())
+	require.Equal(t, "cpu/"+best().name+"/bf16", b.Name())
 	b.Close()
 }

@@ -1,7 +1,14 @@
 package op
 
-// panel is the number of columns of a right operand that lie together.
-const panel = 32
+const (
+	// panel is the number of columns of a right operand that lie together.
+	panel = 32
+	// line is the number of float32 in a cache line.
+	line = 16
+	// groupRows is the number of rows that use a panel while it is in the first
+	// cache.
+	groupRows = 112
+)
 
 // product describes C [m, n] = A [m, k] · B [k, n], from the stored C with add.
 // Strides are in float32 and free, so that one kernel serves a matrix, its
@@ -73,7 +80,7 @@ func (t *thread) multiply(p product) {
 		t.tier.product(t, &t.product, 0, p.m, 0, p.panels())
 		return
 	}
-	groups := (p.m + leftRows - 1) / leftRows
+	groups := (p.m + t.tier.leftRows - 1) / t.tier.leftRows
 	for g := range groups {
 		r0, r1 := part(p.m, groups, g)
 		t.left(&p, r0, r1)
@@ -81,12 +88,9 @@ func (t *thread) multiply(p product) {
 	}
 }
 
-// leftRows is the number of rows of a left operand that are rounded at a time:
-// they stay in the second cache.
-const leftRows = 112
-
 // left makes t.product rows [r0, r1) of p in BF16, the left operand rounded and
-// padded to whole blocks. It is as B, rows of numbers or, transposed, columns.
+// padded to whole blocks. It is as A, rows of numbers or words or, transposed,
+// columns; in the order of twos always rows.
 func (t *thread) left(p *product, r0, r1 int) {
 	m, k := r1-r0, p.depth()
 	q := &t.product
@@ -96,28 +100,42 @@ func (t *thread) left(p *product, r0, r1 int) {
 	if t.tier.leftWords {
 		length, write = k/2, t.tier.pairs
 	}
-	q.a = t.rounded.take(m * length)
-	if p.al == 1 && p.seq == nil {
+	rows, turned := p.al == 1 && p.seq == nil, t.tier.order == twos
+	q.ai, q.al = 1, m
+	if rows || turned {
 		q.ai, q.al = length, 1
+	}
+	if turned && length%(2*line) == 0 { // rows an even number of lines apart share few sets
+		q.ai += line
+	}
+	q.a = t.rounded.take(m * max(q.ai, length))
+	if rows {
 		for i := range m {
-			write(q.a[i*length:][:length], p.a[(r0+i)*p.ai:][:p.k])
+			write(q.a[i*q.ai:][:length], p.a[(r0+i)*p.ai:][:p.k])
 		}
 		return
 	}
-	q.ai, q.al = 1, m
 	to := q.a
 	each := func(lo, hi int) {
 		x, n := p.a[lo*p.al+r0:], hi-lo
-		if t.tier.leftWords {
+		switch {
+		case turned:
+			for l := 0; l < n; l += reduction {
+				words := t.woven.take(reduction / 2 * m)
+				t.weave(words, m, x[l*p.al:], p.al, min(reduction, n-l), m)
+				t.tier.turn(to[l/2:], q.ai, words, m, reduction/2, m)
+			}
+			to = to[padded(n)/2:]
+		case t.tier.leftWords:
 			t.weave(to, m, x, p.al, n, m)
 			to = to[padded(n)/2*m:]
-			return
+		default:
+			for l := range n {
+				t.tier.round(to[l*m:][:m], x[l*p.al:][:m])
+			}
+			clear(to[n*m : padded(n)*m])
+			to = to[padded(n)*m:]
 		}
-		for l := range n {
-			t.tier.round(to[l*m:][:m], x[l*p.al:][:m])
-		}
-		clear(to[n*m : padded(n)*m])
-		to = to[padded(n)*m:]
 	}
 	if p.seq == nil {
 		each(0, p.k)
@@ -171,12 +189,12 @@ func (c *cpu) multiply(p product) {
 	if !p.check(c.numerics) {
 		return
 	}
-	j, rows := &c.jobs.cut, c.tier.rows
+	j, rows, most := &c.jobs.cut, c.tier.rows, groupRows
 	if c.numerics == BF16 {
-		rows = c.tier.rowsBF16
+		rows, most = c.tier.rowsBF16, c.tier.leftRows
 	}
 	*j = cut{product: p, tiles: (p.m + rows - 1) / rows, panelGroups: 1}
-	perGroup := leftRows / rows // tiles that share a panel while it is in the first cache
+	perGroup := most / rows // tiles that share a panel while it is in the first cache
 	j.rowGroups = (j.tiles + perGroup - 1) / perGroup
 	for j.rowGroups*j.panelGroups < 2*len(c.threads) && j.panelGroups < p.panels() {
 		j.panelGroups++

@@ -14,15 +14,17 @@ type tier struct {
 	// product computes rows [i0, i1) and panels [j0, j1) of p in F32.
 	product func(t *thread, p *product, i0, i1, j0, j1 int)
 	// rowsBF16 and productBF16 are those of BF16. The left operand of the latter is
-	// rounded and padded, and consists of words if leftWords.
-	rowsBF16    int
-	productBF16 func(t *thread, p *product, i0, i1, j0, j1 int)
-	leftWords   bool
+	// rounded and padded, leftRows rows at a time, which stay in the second cache. It
+	// consists of words if leftWords, and in the order of twos of rows of them.
+	rowsBF16, leftRows int
+	productBF16        func(t *thread, p *product, i0, i1, j0, j1 int)
+	leftWords          bool
+	order              order
 	// What follows is described at the plain form.
 	round      func(dst, x []float32)
 	pairs      func(dst, x []float32)
 	weave      func(dst []float32, stride int, x []float32, ld, n int)
-	pack       func(dst, x []float32, ld, w, n int)
+	turn       func(dst []float32, stride int, x []float32, ld, w, n int)
 	softmax    func(x []float32, n int, scale float32) float32
 	scale      func(x []float32, s float32)
 	dot        func(x, y []float32) float32
@@ -46,12 +48,13 @@ var generic = tier{
 	product: productGeneric,
 
 	rowsBF16:    8,
+	leftRows:    groupRows,
 	productBF16: productBF16Generic,
 
 	round:      roundGeneric,
-	pairs:      pairsGeneric,
-	weave:      weaveGeneric,
-	pack:       packGeneric,
+	pairs:      fours.pairs,
+	weave:      fours.weave,
+	turn:       turnGeneric,
 	softmax:    softmaxGeneric,
 	scale:      scaleGeneric,
 	dot:        dotGeneric,
@@ -68,19 +71,43 @@ var generic = tier{
 	adamW:      adamWGeneric,
 }
 
+// candidate is a tier that a processor of this architecture may run.
+type candidate struct {
+	*tier
+	// lacks says what this machine lacks for it; empty if nothing. It may run
+	// instructions of the tier to find out.
+	lacks func() string
+}
+
+// runnable lists the tiers that run here, from the plainest to the best.
+func runnable() (all []*tier) {
+	for _, c := range tiers {
+		if c.lacks() == "" {
+			all = append(all, c.tier)
+		}
+	}
+	return all
+}
+
 // pickTier returns the tier that the name force demands, or the best one that
-// runs here if force is empty. Tiers are listed from the plainest to the best.
+// runs here if force is empty. A tier that is forced runs no instruction of
+// another one.
 func pickTier(force string) (*tier, error) {
-	tiers := runnable()
 	if force == "" {
-		return best(tiers), nil
+		return best(), nil
+	}
+	lacks := ""
+	for _, c := range tiers {
+		if c.name == force {
+			if lacks = c.lacks(); lacks == "" {
+				return c.tier, nil
+			}
+			lacks = " lacks " + lacks + " and"
+		}
 	}
 	var names []string
-	for _, t := range tiers {
-		if t.name == force {
-			return t, nil
-		}
+	for _, t := range runnable() {
 		names = append(names, t.name)
 	}
-	return nil, fmt.Errorf("op: SRAR_CPU=%s: this machine runs %s", force, strings.Join(names, ", "))
+	return nil, fmt.Errorf("op: SRAR_CPU=%s: this machine%s runs %s", force, lacks, strings.Join(names, ", "))
 }

@@ -7,8 +7,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // TestTiersOfThisMachine: what the kernel says the processor has must be among
@@ -30,6 +32,13 @@ func TestTiersOfThisMachine(t *testing.T) {
 		want = append(want, "avx512")
 		if has["avx512_bf16"] {
 			want = append(want, "avx512_bf16")
+			// A kernel or a sandbox may keep tiles from processes.
+			const supported, tiles = 0x1021, 3 << 17 // ARCH_GET_XCOMP_SUPP; configuration and data
+			var features uint64
+			_, _, err := unix.Syscall(unix.SYS_ARCH_PRCTL, supported, uintptr(unsafe.Pointer(&features)), 0)
+			if has["amx_tile"] && has["amx_bf16"] && err == 0 && features&tiles == tiles {
+				want = append(want, "amx_bf16")
+			}
 		}
 	}
 	var got []string

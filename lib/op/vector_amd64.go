@@ -10,21 +10,18 @@ func at(x []float32, n int) *float32 { return unsafe.SliceData(x[:n]) }
 // The functions below make the functions of a tier from kernels that take
 // pointers: they check lengths and do what kernels leave to do.
 
-// packSIMD computes packGeneric: eight rows at a time, then those that are left.
+// turnSIMD computes turnGeneric: eight rows at a time, then those that are left.
 // AVX-512 would not make it faster.
-func packSIMD(dst, x []float32, ld, w, n int) {
-	if w < panel {
-		clear(dst[:n*panel])
-	}
+func turnSIMD(dst []float32, stride int, x []float32, ld, w, n int) {
 	if n == 0 {
 		return
 	}
 	r := 0
 	for ; r+8 <= w; r += 8 {
-		_, _ = dst[(n-1)*panel+r+7], x[(r+7)*ld+n-1]
-		transpose8(&dst[r], 4*panel, &x[r*ld], 4*ld, n)
+		_, _ = dst[(n-1)*stride+r+7], x[(r+7)*ld+n-1]
+		transpose8(&dst[r], 4*stride, &x[r*ld], 4*ld, n)
 	}
-	packColumns(dst, x, ld, r, w, n)
+	turnColumns(dst, stride, x, ld, r, w, n)
 }
 
 func roundBy(kernel func(dst, x *float32, n int)) func(dst, x []float32) {

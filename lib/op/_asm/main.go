@@ -13,8 +13,10 @@ import (
 func main() {
 	ConstraintExpr("!purego")
 	pause()
+	xgetbv()
 	ceilings()
 	products()
+	tileKernels()
 	constants(append(expConstants, bitsOf(roundingConstants)...)...)
 	transpose8()
 	orders()
@@ -39,6 +41,8 @@ func main() {
 		s.logGrad()
 		s.adamW()
 	}
+	amxBF16.pairs()
+	amxBF16.weave()
 	Generate()
 }
 
@@ -53,6 +57,17 @@ func begin(name, signature, doc string) {
 func pause() {
 	begin("pause", "func()", "gives way for a moment in a spin loop.")
 	PAUSE()
+	RET()
+}
+
+// xgetbv reads the register that says which state the operating system keeps.
+func xgetbv() {
+	begin("xgetbv", "func() uint64", "returns XCR0.")
+	XORL(reg.ECX, reg.ECX)
+	XGETBV()
+	SHLQ(U8(32), reg.RDX)
+	ORQ(reg.RDX, reg.RAX)
+	Store(reg.RAX, ReturnIndex(0))
 	RET()
 }
 

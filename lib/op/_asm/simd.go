@@ -18,11 +18,14 @@ type simd struct {
 	halves int
 	// words: AVX512_BF16 rounds two registers to one of bfloat16.
 	words bool
+	// twos: words hold two successive k, as AMX takes them.
+	twos bool
 }
 
 var (
 	avx512     = simd{name: "512", halves: 1}
 	avx512BF16 = simd{name: "Words512", halves: 1, words: true}
+	amxBF16    = simd{name: "Twos512", halves: 1, words: true, twos: true}
 	avx2       = simd{name: "256", halves: 2}
 )
 

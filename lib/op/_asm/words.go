@@ -107,7 +107,7 @@ func convert(lower, upper Op) reg.VecPhysical {
 }
 
 func (s simd) weave() {
-	s.begin("weave", "func(dst *float32, stride int, x *float32, ld, n int)", "computes weaveGeneric, stride and ld in bytes.")
+	s.begin("weave", "func(dst *float32, stride int, x *float32, ld, n int)", "computes order.weave, stride and ld in bytes.")
 	dst, x, ld, n := param("dst"), param("x"), param("ld"), param("n")
 	dst1, x1, x2, x3 := param("stride"), GP64(), GP64(), GP64()
 	ADDQ(dst, dst1)
@@ -117,8 +117,12 @@ func (s simd) weave() {
 	if s.words {
 		turns := s.reg()
 		VMOVDQU16(weaveOrder, turns)
+		rows := [][3]reg.GPVirtual{{x, x2, dst}, {x1, x3, dst1}} // upper, lower, words
+		if s.twos {
+			rows = [][3]reg.GPVirtual{{x1, x, dst}, {x3, x2, dst1}}
+		}
 		s.each(n, func(p part) {
-			for _, r := range [][3]reg.GPVirtual{{x, x2, dst}, {x1, x3, dst1}} {
+			for _, r := range rows {
 				w := s.reg()
 				VPERMW(convert(p.load(r[1]), p.load(r[0])), turns, w)
 				p.store(w, r[2])
@@ -135,8 +139,17 @@ func (s simd) weave() {
 }
 
 func (s simd) pairs() {
-	s.begin("pairs", "func(dst, x *float32, n int)", "computes pairsGeneric but for the words behind n; it writes whole eights of words.")
+	s.begin("pairs", "func(dst, x *float32, n int)", "computes order.pairs but for the words behind n; it writes whole eights of words.")
 	dst, x, n := param("dst"), param("x"), param("n")
+	if s.twos {
+		s.each(n, func(p part) {
+			v := p.load(x)
+			VMOVDQU(convert(v, v).AsY(), Mem{Base: dst})
+			ADDQ(U8(32), dst)
+		})
+		s.end()
+		return
+	}
 	if s.words {
 		order := YMM()
 		VMOVDQU(pairsOrder, order)
