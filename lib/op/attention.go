@@ -179,7 +179,8 @@ type attention struct {
 	items   []attentionItem
 }
 
-// attentionItem is rows [lo, hi) of a span, for all query heads of a key head.
+// attentionItem is rows [lo, hi) of a span, for all query heads of a key head: so
+// few that not much is computed only to be masked.
 type attentionItem struct{ key, lo, hi int }
 
 func (c *cpu) Attention(o, q, k, v Buf, seq []Span, h, g, size int) {
@@ -190,13 +191,24 @@ func (c *cpu) Attention(o, q, k, v Buf, seq []Span, h, g, size int) {
 	j.heads, _ = c.packHeads(need(name, k, n*g*size), need(name, v, n*g*size), seq, g, size, false, 0)
 	for s, span := range seq {
 		n := span.Hi - span.Lo
-		for lo, rows := 0, blockOf(n); lo < n; lo += rows {
-			for head := range g {
-				j.items = append(j.items, attentionItem{s*g + head, lo, min(lo+rows, n)})
+		for head := range g {
+			for lo := panels(n)*panel - panel; lo >= 0; lo -= panel {
+				j.items = append(j.items, attentionItem{s*g + head, lo, min(lo+panel, n)})
 			}
 		}
 	}
-	c.split(len(j.items), int(scoreSteps(size)*float64(h*scores(seq)/max(len(j.items), 1))), j)
+	c.deal(len(j.items), int(scoreSteps(size)*float64(h*scores(seq)/max(len(j.items), 1))), j)
+}
+
+// deal is split for items of different length, the last ones short: it hands them
+// out almost one by one, so that the threads end together. Once both are at work,
+// this costs far less than a chunk of grain.
+func (c *cpu) deal(n, steps int, w work) {
+	chunks, all := 1, n*max(steps, 1)
+	if all >= 2*grain {
+		chunks = min(n, 8*all/grain)
+	}
+	c.pool.run(w, n, chunks)
 }
 
 // scores returns the number of scores of one head that causal attention within
@@ -216,6 +228,7 @@ func (a *attention) do(t *thread, lo, hi int) {
 		whole := [1]piece{{n: it.hi, keys: key.keys, values: key.values}}
 		s := queries{qi: a.h * a.c, m: it.hi - it.lo, c: a.c, ld: panels(it.hi) * panel}
 		s.scores = t.scratch.take(s.m * s.ld)
+		t.tier.fetch(a.q[((a.seq[key.span].Lo+it.lo)*a.h+key.head*group)*a.c:], s.qi, s.m, group*a.c)
 		for h := key.head * group; h < (key.head+1)*group; h++ {
 			row := ((a.seq[key.span].Lo+it.lo)*a.h + h) * a.c
 			s.q, s.o = a.q[row:], a.o[row:]

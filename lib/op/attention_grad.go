@@ -1,5 +1,10 @@
 package op
 
+import (
+	"cmp"
+	"slices"
+)
+
 // attentionGrad is the gradient of attention, its items rows of a query head. dk
 // and dv are chains over the rows of an item, block after block; the sums of the
 // items of a key head are then added in order, head by head.
@@ -9,6 +14,7 @@ type attentionGrad struct {
 	h, g, c                      int
 	heads                        []keyHead
 	items                        []gradItem
+	order                        []int // of items, the longest first
 	sums                         []float32
 }
 
@@ -17,6 +23,9 @@ type attentionGrad struct {
 type gradItem struct {
 	key, h, lo, hi, sum int
 }
+
+// scores returns twice the number of scores of an item, roughly.
+func (it *gradItem) scores() int { return it.hi*it.hi - it.lo*it.lo }
 
 const (
 	// gradRows is the number of rows of an item, roughly, and gradParts that of the
@@ -33,11 +42,11 @@ func (c *cpu) AttentionGrad(dq, dk, dv, do, q, k, v, o Buf, seq []Span, h, g, si
 	*j = attentionGrad{
 		need(name, dq, n*h*size), need(name, dk, n*g*size), need(name, dv, n*g*size), need(name, do, n*h*size),
 		need(name, q, n*h*size), need(name, k, n*g*size), need(name, v, n*g*size), need(name, o, n*h*size),
-		seq, h, g, size, nil, j.items[:0], nil,
+		seq, h, g, size, nil, j.items[:0], j.order[:0], nil,
 	}
 	sums := j.cut()
 	j.heads, j.sums = c.packHeads(j.k, j.v, seq, g, size, true, sums)
-	c.split(len(j.items), int(2.5*scoreSteps(size)*float64(h*scores(seq)/max(len(j.items), 1))), j)
+	c.deal(len(j.items), int(2.5*scoreSteps(size)*float64(h*scores(seq)/max(len(j.items), 1))), j)
 	c.jobs.attnGradSum = attentionGradSum{j}
 	c.split(len(j.heads), sums/16/max(len(j.heads), 1), &c.jobs.attnGradSum)
 }
@@ -67,12 +76,18 @@ func (a *attentionGrad) cut() (sums int) {
 			}
 		}
 	}
+	for i := range a.items {
+		a.order = append(a.order, i)
+	}
+	slices.SortFunc(a.order, func(i, k int) int {
+		return cmp.Or(a.items[k].scores()-a.items[i].scores(), i-k)
+	})
 	return sums
 }
 
 func (a *attentionGrad) do(t *thread, lo, hi int) {
-	for i := range a.items[lo:hi] {
-		a.item(t, &a.items[lo+i])
+	for _, i := range a.order[lo:hi] {
+		a.item(t, &a.items[i])
 	}
 }
 
@@ -110,18 +125,50 @@ func (a *attentionGrad) item(t *thread, it *gradItem) {
 		w := panels(seen) * panel
 		row := ((base+i0)*a.h + it.h) * c
 		q, do := a.q[row:], a.dout[row:]
-		t.multiply(product{m: m, n: w, k: c, a: q, ai: qi, al: 1, right: key.keys, c: p, ci: w})
-		t.multiply(product{m: m, n: w, k: c, a: do, ai: qi, al: 1, right: key.values, c: d, ci: w})
-		for i := range m {
-			pi, di := p[i*w:][:w], d[i*w:][:w]
-			sum := t.tier.softmax(pi, i0+i+1, scale(c))
-			t.tier.scale(pi, 1/sum)
-			dot := t.tier.dot(do[i*qi:][:c], a.o[row+i*qi:][:c])
-			t.tier.dscore(di, pi, dot, scale(c))
+		if i0 == it.lo {
+			a.fetch(t, row, m)
 		}
-		t.multiply(product{m: m, n: c, k: seen, a: d, ai: w, al: 1, right: key.rows, c: a.dq[row:], ci: qi})
-		t.multiply(product{m: seen, n: c, k: m, a: d, ai: 1, al: w, right: t.rows(packedQ, q, qi, m, c), c: dk, ci: kl, add: true})
-		t.multiply(product{m: seen, n: c, k: m, a: p, ai: 1, al: w, right: t.rows(packedDO, do, qi, m, c), c: dv, ci: kl, add: true})
+		a.fetch(t, row+m*qi, min(block, it.hi-i0-m))
+		// Every 32 rows see their own number of keys.
+		for r := 0; r < m; r += panel {
+			n, keys := min(panel, m-r), min(i0+r+panel, seen)
+			ws := panels(keys) * panel
+			t.multiply(product{m: n, n: ws, k: c, a: q[r*qi:], ai: qi, al: 1, right: key.keys, c: p[r*w:], ci: w})
+			t.multiply(product{m: n, n: ws, k: c, a: do[r*qi:], ai: qi, al: 1, right: key.values, c: d[r*w:], ci: w})
+			for i := r; i < r+n; i++ {
+				pi, di := p[i*w:][:ws], d[i*w:][:ws]
+				sum := t.tier.softmax(pi, i0+i+1, scale(c))
+				dot := t.tier.dot(do[i*qi:][:c], a.o[row+i*qi:][:c])
+				t.tier.dscore(di, pi, 1/sum, dot, scale(c))
+			}
+			t.multiply(product{m: n, n: c, k: keys, a: d[r*w:], ai: w, al: 1, right: key.rows, c: a.dq[row+r*qi:], ci: qi})
+		}
+		rightQ, rightDO := t.rows(packedQ, q, qi, m, c), t.rows(packedDO, do, qi, m, c)
+		for r := 0; r < m; r += panel { // keys that the first r rows do not see
+			at := 0
+			if r > 0 {
+				at = i0 + r
+			}
+			n := min(i0+r+panel, seen) - at
+			t.multiply(product{m: n, n: c, k: m - r, a: d[r*w+at:], ai: 1, al: w, right: rightQ.from(t.numerics, r), c: dk[at*kl:], ci: kl, add: true})
+			t.multiply(product{m: n, n: c, k: m - r, a: p[r*w+at:], ai: 1, al: w, right: rightDO.from(t.numerics, r), c: dv[at*kl:], ci: kl, add: true})
+		}
+	}
+}
+
+// from returns the operand without its first k rows, whole blocks of a reduction.
+func (r right) from(n Numerics, k int) right {
+	r.b = r.b[n.height(k)*r.bl:]
+	return r
+}
+
+// fetch asks for m rows of a head that begin at row: they lie apart, so that the
+// processor does not see them coming.
+func (a *attentionGrad) fetch(t *thread, row, m int) {
+	if m > 0 {
+		for _, x := range [...][]float32{a.q, a.dout, a.o} {
+			t.tier.fetch(x[row:], a.h*a.c, m, a.c)
+		}
 	}
 }
 

@@ -509,6 +509,11 @@ func peakTiles(config *[64]byte, n int)
 //go:noescape
 func transpose8(dst *float32, stride int, x *float32, ld int, n int)
 
+// fetch asks for the cache lines of m rows of n bytes, ld bytes apart.
+//
+//go:noescape
+func fetch(x *float32, ld int, m int, n int)
+
 // pairsWords512 computes order.pairs but for the words behind n; it writes whole eights of words.
 //
 //go:noescape
@@ -552,7 +557,7 @@ func dot512(x *float32, y *float32, n int) float32
 // dscore512 computes dscoreGeneric.
 //
 //go:noescape
-func dscore512(d *float32, p *float32, n int, dot float32, scale float32)
+func dscore512(d *float32, p *float32, n int, inv float32, dot float32, scale float32)
 
 // add512 computes addGeneric.
 //
@@ -637,7 +642,7 @@ func dot256(x *float32, y *float32, n int) float32
 // dscore256 computes dscoreGeneric.
 //
 //go:noescape
-func dscore256(d *float32, p *float32, n int, dot float32, scale float32)
+func dscore256(d *float32, p *float32, n int, inv float32, dot float32, scale float32)
 
 // add256 computes addGeneric.
 //

@@ -14337,6 +14337,27 @@ done:
 	VZEROUPPER
 	RET
 
+// func fetch(x *float32, ld int, m int, n int)
+// Requires: MMX+
+TEXT ·fetch(SB), NOSPLIT, $0-32
+	MOVQ x+0(FP), AX
+	MOVQ ld+8(FP), CX
+	MOVQ m+16(FP), DX
+	MOVQ n+24(FP), BX
+
+row:
+	XORQ SI, SI
+
+line:
+	PREFETCHT0 (AX)(SI*1)
+	ADDQ       $0x40, SI
+	CMPQ       SI, BX
+	JL         line
+	ADDQ       CX, AX
+	DECQ       DX
+	JNZ        row
+	RET
+
 DATA weaveOrder<>+0(SB)/4, $0x00100000
 DATA weaveOrder<>+4(SB)/4, $0x00110001
 DATA weaveOrder<>+8(SB)/4, $0x00120002
@@ -14967,14 +14988,15 @@ done9:
 	VZEROUPPER
 	RET
 
-// func dscore512(d *float32, p *float32, n int, dot float32, scale float32)
+// func dscore512(d *float32, p *float32, n int, inv float32, dot float32, scale float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·dscore512(SB), NOSPLIT, $0-32
+TEXT ·dscore512(SB), NOSPLIT, $0-36
 	MOVQ         d+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         n+16(FP), DX
-	VBROADCASTSS dot+24(FP), Z0
-	VBROADCASTSS scale+28(FP), Z1
+	VBROADCASTSS inv+24(FP), Z0
+	VBROADCASTSS dot+28(FP), Z1
+	VBROADCASTSS scale+32(FP), Z2
 	XORQ         BX, BX
 	MOVQ         DX, SI
 	SHRQ         $0x04, SI
@@ -14982,12 +15004,14 @@ TEXT ·dscore512(SB), NOSPLIT, $0-32
 	SHLQ         $0x06, SI
 
 loop10:
-	VMOVUPS (AX)(BX*1), Z2
-	VSUBPS  Z0, Z2, Z2
 	VMOVUPS (CX)(BX*1), Z3
-	VMULPS  Z3, Z2, Z2
-	VMULPS  Z1, Z2, Z2
-	VMOVUPS Z2, (AX)(BX*1)
+	VMULPS  Z0, Z3, Z3
+	VMOVUPS Z3, (CX)(BX*1)
+	VMOVUPS (AX)(BX*1), Z4
+	VSUBPS  Z1, Z4, Z4
+	VMULPS  Z3, Z4, Z4
+	VMULPS  Z2, Z4, Z4
+	VMOVUPS Z4, (AX)(BX*1)
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
 	JL      loop10
@@ -14999,12 +15023,14 @@ tail10:
 	SHLXQ     DX, SI, SI
 	NOTQ      SI
 	KMOVW     SI, K1
-	VMOVUPS.Z (AX)(BX*1), K1, Z2
-	VSUBPS    Z0, Z2, Z2
-	VMOVUPS.Z (CX)(BX*1), K1, Z0
-	VMULPS    Z0, Z2, Z2
-	VMULPS    Z1, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)(BX*1)
+	VMOVUPS.Z (CX)(BX*1), K1, Z3
+	VMULPS    Z0, Z3, Z3
+	VMOVUPS   Z3, K1, (CX)(BX*1)
+	VMOVUPS.Z (AX)(BX*1), K1, Z0
+	VSUBPS    Z1, Z0, Z0
+	VMULPS    Z3, Z0, Z0
+	VMULPS    Z2, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)(BX*1)
 
 done10:
 	VZEROUPPER
@@ -16730,14 +16756,15 @@ done31:
 	VZEROUPPER
 	RET
 
-// func dscore256(d *float32, p *float32, n int, dot float32, scale float32)
+// func dscore256(d *float32, p *float32, n int, inv float32, dot float32, scale float32)
 // Requires: AVX
-TEXT ·dscore256(SB), NOSPLIT, $0-32
+TEXT ·dscore256(SB), NOSPLIT, $0-36
 	MOVQ         d+0(FP), AX
 	MOVQ         p+8(FP), CX
 	MOVQ         n+16(FP), DX
-	VBROADCASTSS dot+24(FP), Y0
-	VBROADCASTSS scale+28(FP), Y1
+	VBROADCASTSS inv+24(FP), Y0
+	VBROADCASTSS dot+28(FP), Y1
+	VBROADCASTSS scale+32(FP), Y2
 	XORQ         BX, BX
 	MOVQ         DX, SI
 	SHRQ         $0x04, SI
@@ -16745,18 +16772,22 @@ TEXT ·dscore256(SB), NOSPLIT, $0-32
 	SHLQ         $0x06, SI
 
 loop32:
-	VMOVUPS (AX)(BX*1), Y2
-	VSUBPS  Y0, Y2, Y2
 	VMOVUPS (CX)(BX*1), Y3
-	VMULPS  Y3, Y2, Y2
-	VMULPS  Y1, Y2, Y2
-	VMOVUPS Y2, (AX)(BX*1)
-	VMOVUPS 32(AX)(BX*1), Y2
-	VSUBPS  Y0, Y2, Y2
+	VMULPS  Y0, Y3, Y3
+	VMOVUPS Y3, (CX)(BX*1)
+	VMOVUPS (AX)(BX*1), Y4
+	VSUBPS  Y1, Y4, Y4
+	VMULPS  Y3, Y4, Y4
+	VMULPS  Y2, Y4, Y4
+	VMOVUPS Y4, (AX)(BX*1)
 	VMOVUPS 32(CX)(BX*1), Y3
-	VMULPS  Y3, Y2, Y2
-	VMULPS  Y1, Y2, Y2
-	VMOVUPS Y2, 32(AX)(BX*1)
+	VMULPS  Y0, Y3, Y3
+	VMOVUPS Y3, 32(CX)(BX*1)
+	VMOVUPS 32(AX)(BX*1), Y4
+	VSUBPS  Y1, Y4, Y4
+	VMULPS  Y3, Y4, Y4
+	VMULPS  Y2, Y4, Y4
+	VMOVUPS Y4, 32(AX)(BX*1)
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
 	JL      loop32
@@ -16767,20 +16798,24 @@ tail32:
 	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, DX
 	SUBQ       DX, SI
-	VMOVUPS    64(SI), Y2
-	VMASKMOVPS (AX)(BX*1), Y2, Y3
-	VSUBPS     Y0, Y3, Y3
-	VMASKMOVPS (CX)(BX*1), Y2, Y4
-	VMULPS     Y4, Y3, Y3
-	VMULPS     Y1, Y3, Y3
-	VMASKMOVPS Y3, Y2, (AX)(BX*1)
-	VMOVUPS    96(SI), Y2
-	VMASKMOVPS 32(AX)(BX*1), Y2, Y3
-	VSUBPS     Y0, Y3, Y3
-	VMASKMOVPS 32(CX)(BX*1), Y2, Y0
-	VMULPS     Y0, Y3, Y3
-	VMULPS     Y1, Y3, Y3
-	VMASKMOVPS Y3, Y2, 32(AX)(BX*1)
+	VMOVUPS    64(SI), Y3
+	VMASKMOVPS (CX)(BX*1), Y3, Y4
+	VMULPS     Y0, Y4, Y4
+	VMASKMOVPS Y4, Y3, (CX)(BX*1)
+	VMASKMOVPS (AX)(BX*1), Y3, Y5
+	VSUBPS     Y1, Y5, Y5
+	VMULPS     Y4, Y5, Y5
+	VMULPS     Y2, Y5, Y5
+	VMASKMOVPS Y5, Y3, (AX)(BX*1)
+	VMOVUPS    96(SI), Y3
+	VMASKMOVPS 32(CX)(BX*1), Y3, Y4
+	VMULPS     Y0, Y4, Y4
+	VMASKMOVPS Y4, Y3, 32(CX)(BX*1)
+	VMASKMOVPS 32(AX)(BX*1), Y3, Y0
+	VSUBPS     Y1, Y0, Y0
+	VMULPS     Y4, Y0, Y0
+	VMULPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y3, 32(AX)(BX*1)
 
 done32:
 	VZEROUPPER

@@ -28,7 +28,8 @@ type tier struct {
 	softmax    func(x []float32, n int, scale float32) float32
 	scale      func(x []float32, s float32)
 	dot        func(x, y []float32) float32
-	dscore     func(d, p []float32, dot, scale float32)
+	dscore     func(d, p []float32, inv, dot, scale float32)
+	fetch      func(x []float32, ld, m, n int)
 	add        func(y, x []float32)
 	swiGLU     func(y, g, u []float32)
 	swiGLUGrad func(dg, du, dy, g, u []float32)
@@ -59,6 +60,7 @@ var generic = tier{
 	scale:      scaleGeneric,
 	dot:        dotGeneric,
 	dscore:     dscoreGeneric,
+	fetch:      fetchGeneric,
 	add:        addGeneric,
 	swiGLU:     swiGLUGeneric,
 	swiGLUGrad: swiGLUGradGeneric,

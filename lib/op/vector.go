@@ -49,14 +49,20 @@ func dotGeneric(x, y []float32) float32 {
 	return l.sum()
 }
 
-// dscoreGeneric computes the gradient of scores from probabilities p and the
-// gradient d of the latter, into d: p·(d - dot)·scale.
-func dscoreGeneric(d, p []float32, dot, scale float32) {
+// dscoreGeneric scales exponentials p to probabilities, and computes from these
+// and their gradient d that of the scores, into d: p·(d - dot)·scale.
+func dscoreGeneric(d, p []float32, inv, dot, scale float32) {
 	p = p[:len(d)]
 	for i, v := range d {
-		d[i] = float32(float32(p[i]*(v-dot)) * scale)
+		w := float32(p[i] * inv)
+		p[i] = w
+		d[i] = float32(float32(w*(v-dot)) * scale)
 	}
 }
+
+// fetchGeneric asks for n elements of each of m rows of x, ld apart, ahead of their
+// use. It is for speed alone.
+func fetchGeneric(_ []float32, _, _, _ int) {}
 
 // addGeneric is y += x.
 func addGeneric(y, x []float32) {

@@ -63,9 +63,16 @@ func dotBy(kernel func(x, y *float32, n int) float32) func(x, y []float32) float
 	return func(x, y []float32) float32 { return kernel(at(x, len(x)), at(y, len(x)), len(x)) }
 }
 
-func dscoreBy(kernel func(d, p *float32, n int, dot, scale float32)) func(d, p []float32, dot, scale float32) {
-	return func(d, p []float32, dot, scale float32) {
-		kernel(at(d, len(d)), at(p, len(d)), len(d), dot, scale)
+func dscoreBy(kernel func(d, p *float32, n int, inv, dot, scale float32)) func(d, p []float32, inv, dot, scale float32) {
+	return func(d, p []float32, inv, dot, scale float32) {
+		kernel(at(d, len(d)), at(p, len(d)), len(d), inv, dot, scale)
+	}
+}
+
+// fetchRows asks for rows of whole cache lines.
+func fetchRows(x []float32, ld, m, n int) {
+	if m > 0 && n > 0 {
+		fetch(at(x, (m-1)*ld+n), 4*ld, m, 4*n)
 	}
 }
 

@@ -162,17 +162,38 @@ func (s simd) dot() {
 }
 
 func (s simd) dscore() {
-	s.begin("dscore", "func(d, p *float32, n int, dot, scale float32)", "computes dscoreGeneric.")
+	s.begin("dscore", "func(d, p *float32, n int, inv, dot, scale float32)", "computes dscoreGeneric.")
 	d, prob, n := param("d"), param("p"), param("n")
-	dot, scale := s.broadcast("dot"), s.broadcast("scale")
+	inv, dot, scale := s.broadcast("inv"), s.broadcast("dot"), s.broadcast("scale")
 	s.each(n, func(p part) {
+		w := p.load(prob)
+		VMULPS(inv, w, w)
+		p.store(w, prob)
 		v := p.load(d)
 		VSUBPS(dot, v, v)
-		VMULPS(p.load(prob), v, v)
+		VMULPS(w, v, v)
 		VMULPS(scale, v, v)
 		p.store(v, d)
 	})
 	s.end()
+}
+
+// fetch writes a kernel for m rows of n bytes, ld bytes apart.
+func fetch() {
+	begin("fetch", "func(x *float32, ld, m, n int)", "asks for the cache lines of m rows of n bytes, ld bytes apart.")
+	x, ld, m, n := param("x"), param("ld"), param("m"), param("n")
+	line := GP64()
+	Label("row")
+	XORQ(line, line)
+	Label("line")
+	PREFETCHT0(Mem{Base: x, Index: line, Scale: 1})
+	ADDQ(U8(64), line)
+	CMPQ(line, n)
+	JL(LabelRef("line"))
+	ADDQ(ld, x)
+	DECQ(m)
+	JNZ(LabelRef("row"))
+	RET()
 }
 
 func (s simd) add() {

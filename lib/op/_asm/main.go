@@ -19,6 +19,7 @@ func main() {
 	tileKernels()
 	constants(append(expConstants, bitsOf(roundingConstants)...)...)
 	transpose8()
+	fetch()
 	orders()
 	avx512BF16.pairs()
 	avx512BF16.weave()
