@@ -68,20 +68,22 @@ func (a *adamW) do(t *thread, lo, hi int) {
 	t.tier.adamW(a.p[lo:hi], a.g[lo:hi], a.m[lo:hi], a.v[lo:hi], &a.s)
 }
 
-// sumSquares sums squares block by block.
+// sumSquares sums squares in pieces, its items, of squares elements.
 type sumSquares struct {
 	x    []float32
 	part []float64
 }
 
+const squares = 16 * block
+
 func (c *cpu) SumSquares(b Buf) float64 {
 	j := &c.jobs.sumSquares
-	n := blocks(b.Len())
+	n := (b.Len() + squares - 1) / squares
 	if cap(j.part) < n {
 		j.part = make([]float64, n)
 	}
 	j.x, j.part = b.data, j.part[:n]
-	c.split(n, block/2, j)
+	c.split(n, squares/16, j)
 	sum := 0.0
 	for _, v := range j.part {
 		sum += v
@@ -89,19 +91,8 @@ func (c *cpu) SumSquares(b Buf) float64 {
 	return sum
 }
 
-func (s *sumSquares) do(_ *thread, lo, hi int) {
+func (s *sumSquares) do(t *thread, lo, hi int) {
 	for i := lo; i < hi; i++ {
-		var sum [4]float64
-		x := s.x[i*block : min((i+1)*block, len(s.x))]
-		for ; len(x) >= 4; x = x[4:] {
-			for l := range sum {
-				v := float64(x[l])
-				sum[l] += float64(v * v)
-			}
-		}
-		for l, v := range x {
-			sum[l] += float64(float64(v) * float64(v))
-		}
-		s.part[i] = (sum[0] + sum[1]) + (sum[2] + sum[3])
+		s.part[i] = t.tier.sumSquares(s.x[i*squares : min((i+1)*squares, len(s.x))])
 	}
 }

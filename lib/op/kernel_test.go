@@ -192,6 +192,17 @@ func TestProductDefinition(t *testing.T) {
 	sameBits(t, want, c)
 }
 
+// quarters returns the bits of x as four numbers, or one NaN for any.
+func quarters(x float64) (q []float32) {
+	if x != x {
+		return []float32{float32(x)}
+	}
+	for u := math.Float64bits(x); len(q) < 4; u >>= 16 {
+		q = append(q, float32(u&0xffff))
+	}
+	return q
+}
+
 // rowFunctions calls every row function of a tier on rows that f makes.
 func rowFunctions(n int, f func(n int, positive bool) []float32, r noise, t *tier) (rows [][]float32, names []string) {
 	add := func(name string, x ...[]float32) {
@@ -225,15 +236,18 @@ func rowFunctions(n int, f func(n int, positive bool) []float32, r noise, t *tie
 	x = f(n, false)
 	add("normGrad", []float32{t.normGrad(x, f(n, false), f(n, false), f(n, false), 1e-6)}, x)
 	x = f(n, false)
-	t.normGradW(x, f(n, false), f(n, false), 0.8)
-	add("normGradW", x)
 	ld, m := n+r.IntN(3), 1+r.IntN(4)
+	t.normGradW(x, f((m-1)*ld+n, false), f((m-1)*ld+n, false), ld, f(m, false))
+	add("normGradW", x)
+	add("sumSquares", quarters(t.sumSquares(f(n, false))))
 	t.fetch(f((m-1)*ld+n, false), ld, m, n)
 	x = f(2*n, false)
 	t.rotate(x, f(n, false), f(n, false))
 	add("rotate", x)
-	top, s, d := t.logSum(f(n, false), 0.7)
-	add("logSum", []float32{top}, []float32{s}, []float32{d})
+	for _, temp := range []float32{0.7, 1} {
+		top, s, d := t.logSum(f(n, false), temp)
+		add("logSum", []float32{top}, []float32{s}, []float32{d})
+	}
 	x = f(n, false)
 	t.logGrad(x, 0.7, 1.5, 0.1, 2.2, -0.3, 0.4)
 	add("logGrad", x)

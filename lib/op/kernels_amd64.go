@@ -584,10 +584,10 @@ func norm512(y *float32, x *float32, w *float32, n int, d float32, eps float32) 
 //go:noescape
 func normGrad512(dx *float32, dy *float32, x *float32, w *float32, n int, d float32, eps float32) float32
 
-// normGradW512 computes normGradWGeneric.
+// normGradW512 computes normGradWGeneric for m > 0 rows of n elements, ld bytes apart.
 //
 //go:noescape
-func normGradW512(dw *float32, dy *float32, x *float32, n int, r float32)
+func normGradW512(dw *float32, dy *float32, x *float32, ld int, n int, r *float32, m int)
 
 // rotate512 computes rotateGeneric, n being the number of pairs.
 //
@@ -603,6 +603,11 @@ func logSum512(x *float32, n int, temp float32) (m float32, sum float32, dot flo
 //
 //go:noescape
 func logGrad512(x *float32, n int, temp float32, m float32, inv float32, ln float32, a float32, b float32)
+
+// sumSquares512 computes sumSquaresGeneric.
+//
+//go:noescape
+func sumSquares512(x *float32, n int) float64
 
 // adamW512 computes adamWGeneric.
 //
@@ -669,10 +674,10 @@ func norm256(y *float32, x *float32, w *float32, n int, d float32, eps float32) 
 //go:noescape
 func normGrad256(dx *float32, dy *float32, x *float32, w *float32, n int, d float32, eps float32) float32
 
-// normGradW256 computes normGradWGeneric.
+// normGradW256 computes normGradWGeneric for m > 0 rows of n elements, ld bytes apart.
 //
 //go:noescape
-func normGradW256(dw *float32, dy *float32, x *float32, n int, r float32)
+func normGradW256(dw *float32, dy *float32, x *float32, ld int, n int, r *float32, m int)
 
 // rotate256 computes rotateGeneric, n being the number of pairs.
 //
@@ -688,6 +693,11 @@ func logSum256(x *float32, n int, temp float32) (m float32, sum float32, dot flo
 //
 //go:noescape
 func logGrad256(x *float32, n int, temp float32, m float32, inv float32, ln float32, a float32, b float32)
+
+// sumSquares256 computes sumSquaresGeneric.
+//
+//go:noescape
+func sumSquares256(x *float32, n int) float64
 
 // adamW256 computes adamWGeneric.
 //

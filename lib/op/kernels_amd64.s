@@ -15529,48 +15529,118 @@ done18:
 	VZEROUPPER
 	RET
 
-// func normGradW512(dw *float32, dy *float32, x *float32, n int, r float32)
+// func normGradW512(dw *float32, dy *float32, x *float32, ld int, n int, r *float32, m int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·normGradW512(SB), NOSPLIT, $0-36
-	MOVQ         dw+0(FP), AX
-	MOVQ         dy+8(FP), CX
-	MOVQ         x+16(FP), DX
-	MOVQ         n+24(FP), BX
-	VBROADCASTSS r+32(FP), Z0
-	XORQ         SI, SI
-	MOVQ         BX, DI
-	SHRQ         $0x04, DI
-	JZ           tail19
-	SHLQ         $0x06, DI
+TEXT ·normGradW512(SB), NOSPLIT, $0-56
+	MOVQ dw+0(FP), AX
+	MOVQ dy+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ ld+24(FP), BX
+	MOVQ n+32(FP), SI
 
-loop19:
-	VMOVUPS (CX)(SI*1), Z1
-	VMOVUPS (DX)(SI*1), Z2
-	VMULPS  Z2, Z1, Z1
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS (AX)(SI*1), Z2
-	VADDPS  Z2, Z1, Z1
-	VMOVUPS Z1, (AX)(SI*1)
-	ADDQ    $0x40, SI
-	CMPQ    SI, DI
-	JL      loop19
+wide:
+	CMPQ    SI, $+64
+	JL      narrow
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS 192(AX), Z3
+	MOVQ    r+40(FP), R9
+	MOVQ    m+48(FP), R10
+	MOVQ    CX, DI
+	MOVQ    DX, R8
 
-tail19:
-	ANDQ      $0x0f, BX
-	JZ        done19
-	MOVQ      $-1, DI
-	SHLXQ     BX, DI, DI
-	NOTQ      DI
-	KMOVW     DI, K1
-	VMOVUPS.Z (CX)(SI*1), K1, Z1
-	VMOVUPS.Z (DX)(SI*1), K1, Z2
-	VMULPS    Z2, Z1, Z1
-	VMULPS    Z0, Z1, Z1
-	VMOVUPS.Z (AX)(SI*1), K1, Z0
-	VADDPS    Z0, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)(SI*1)
+row19:
+	VBROADCASTSS (R9), Z4
+	VMOVUPS      (DI), Z5
+	VMULPS       (R8), Z5, Z5
+	VMULPS       Z4, Z5, Z5
+	VADDPS       Z5, Z0, Z0
+	VMOVUPS      64(DI), Z5
+	VMULPS       64(R8), Z5, Z5
+	VMULPS       Z4, Z5, Z5
+	VADDPS       Z5, Z1, Z1
+	VMOVUPS      128(DI), Z5
+	VMULPS       128(R8), Z5, Z5
+	VMULPS       Z4, Z5, Z5
+	VADDPS       Z5, Z2, Z2
+	VMOVUPS      192(DI), Z5
+	VMULPS       192(R8), Z5, Z5
+	VMULPS       Z4, Z5, Z5
+	VADDPS       Z5, Z3, Z3
+	ADDQ         BX, DI
+	ADDQ         BX, R8
+	ADDQ         $0x04, R9
+	DECQ         R10
+	JNZ          row19
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	SUBQ         $+64, SI
+	JMP          wide
 
-done19:
+narrow:
+	XORQ DI, DI
+	MOVQ SI, R8
+	SHRQ $0x04, R8
+	JZ   tail20
+	SHLQ $0x06, R8
+
+loop20:
+	VMOVUPS (AX)(DI*1), Z0
+	MOVQ    r+40(FP), R11
+	MOVQ    m+48(FP), R12
+	MOVQ    CX, R9
+	MOVQ    DX, R10
+
+row21:
+	VBROADCASTSS (R11), Z1
+	VMOVUPS      (R9)(DI*1), Z2
+	VMOVUPS      (R10)(DI*1), Z3
+	VMULPS       Z3, Z2, Z2
+	VMULPS       Z1, Z2, Z2
+	VADDPS       Z2, Z0, Z0
+	ADDQ         BX, R9
+	ADDQ         BX, R10
+	ADDQ         $0x04, R11
+	DECQ         R12
+	JNZ          row21
+	VMOVUPS      Z0, (AX)(DI*1)
+	ADDQ         $0x40, DI
+	CMPQ         DI, R8
+	JL           loop20
+
+tail20:
+	ANDQ      $0x0f, SI
+	JZ        done20
+	MOVQ      $-1, R8
+	SHLXQ     SI, R8, R8
+	NOTQ      R8
+	KMOVW     R8, K1
+	VMOVUPS.Z (AX)(DI*1), K1, Z0
+	MOVQ      r+40(FP), SI
+	MOVQ      m+48(FP), R8
+	MOVQ      DX, DX
+
+row22:
+	VBROADCASTSS (SI), Z1
+	VMOVUPS.Z    (CX)(DI*1), K1, Z2
+	VMOVUPS.Z    (DX)(DI*1), K1, Z3
+	VMULPS       Z3, Z2, Z2
+	VMULPS       Z1, Z2, Z2
+	VADDPS       Z2, Z0, Z0
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	ADDQ         $0x04, SI
+	DECQ         R8
+	JNZ          row22
+	VMOVUPS      Z0, K1, (AX)(DI*1)
+
+done20:
 	VZEROUPPER
 	RET
 
@@ -15585,10 +15655,10 @@ TEXT ·rotate512(SB), NOSPLIT, $0-32
 	XORQ DI, DI
 	MOVQ BX, R8
 	SHRQ $0x04, R8
-	JZ   tail20
+	JZ   tail23
 	SHLQ $0x06, R8
 
-loop20:
+loop23:
 	VMOVUPS (AX)(DI*1), Z0
 	VMOVUPS (SI)(DI*1), Z1
 	VMOVUPS (CX)(DI*1), Z2
@@ -15603,11 +15673,11 @@ loop20:
 	VMOVUPS Z1, (SI)(DI*1)
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop20
+	JL      loop23
 
-tail20:
+tail23:
 	ANDQ      $0x0f, BX
-	JZ        done20
+	JZ        done23
 	MOVQ      $-1, R8
 	SHLXQ     BX, R8, R8
 	NOTQ      R8
@@ -15625,7 +15695,7 @@ tail20:
 	VMOVUPS   Z4, K1, (AX)(DI*1)
 	VMOVUPS   Z1, K1, (SI)(DI*1)
 
-done20:
+done23:
 	VZEROUPPER
 	RET
 
@@ -15639,20 +15709,20 @@ TEXT ·logSum512(SB), NOSPLIT, $0-36
 	XORQ    DX, DX
 	MOVQ    CX, BX
 	SHRQ    $0x04, BX
-	JZ      tail21
+	JZ      tail24
 	SHLQ    $0x06, BX
 
-loop21:
+loop24:
 	VMOVUPS (AX)(DX*1), Z2
 	VMAXPS  Z1, Z2, Z1
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop21
+	JL      loop24
 
-tail21:
+tail24:
 	MOVQ    CX, BX
 	ANDQ    $0x0f, BX
-	JZ      done21
+	JZ      done24
 	MOVQ    $-1, SI
 	SHLXQ   BX, SI, SI
 	NOTQ    SI
@@ -15661,7 +15731,7 @@ tail21:
 	VMOVUPS (AX)(DX*1), K1, Z0
 	VMAXPS  Z1, Z0, Z1
 
-done21:
+done24:
 	VEXTRACTF32X8 $0x01, Z1, Y0
 	VMAXPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -15676,8 +15746,6 @@ done21:
 	VDIVSS        X0, X1, X1
 	MOVSS         X1, m+24(FP)
 	VBROADCASTSS  X1, Z1
-	VXORPS        X3, X3, X3
-	VXORPS        X4, X4, X4
 	VMOVUPS       constants<>+0(SB), Z2
 	VMOVUPS       constants<>+128(SB), Z5
 	VMOVUPS       constants<>+192(SB), Z6
@@ -15690,13 +15758,18 @@ done21:
 	VMOVUPS       constants<>+640(SB), Z13
 	VMOVUPS       constants<>+704(SB), Z14
 	VMOVUPS       constants<>+768(SB), Z15
+	VMOVD         X0, DX
+	CMPL          DX, $0x3f800000
+	JEQ           one
+	VXORPS        X3, X3, X3
+	VXORPS        X4, X4, X4
 	XORQ          DX, DX
 	MOVQ          CX, BX
 	SHRQ          $0x04, BX
-	JZ            tail22
+	JZ            tail25
 	SHLQ          $0x06, BX
 
-loop22:
+loop25:
 	VMOVUPS  (AX)(DX*1), Z16
 	VDIVPS   Z0, Z16, Z16
 	VSUBPS   Z1, Z16, Z16
@@ -15728,11 +15801,11 @@ loop22:
 	VADDPS   Z16, Z4, Z4
 	ADDQ     $0x40, DX
 	CMPQ     DX, BX
-	JL       loop22
+	JL       loop25
 
-tail22:
+tail25:
 	ANDQ      $0x0f, CX
-	JZ        done22
+	JZ        done25
 	MOVQ      $-1, BX
 	SHLXQ     CX, BX, BX
 	NOTQ      BX
@@ -15769,7 +15842,109 @@ tail22:
 	VADDPS    Z2, Z3, Z3
 	VADDPS    Z16, Z4, Z4
 
-done22:
+done25:
+	VEXTRACTF32X8 $0x01, Z3, Y0
+	VADDPS        Y0, Y3, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X0, X1, X1
+	VMOVSHDUP     X1, X0
+	VADDSS        X0, X1, X1
+	MOVSS         X1, sum+28(FP)
+	VEXTRACTF32X8 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X0, X1, X1
+	VMOVSHDUP     X1, X0
+	VADDSS        X0, X1, X1
+	MOVSS         X1, dot+32(FP)
+	VZEROUPPER
+	RET
+
+one:
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	XORQ   DX, DX
+	MOVQ   CX, BX
+	SHRQ   $0x04, BX
+	JZ     tail26
+	SHLQ   $0x06, BX
+
+loop26:
+	VMOVUPS  (AX)(DX*1), Z0
+	VSUBPS   Z1, Z0, Z0
+	VCMPPS   $0x15, Z2, Z0, K1
+	VMINPS   Z0, Z10, Z16
+	VMULPS   Z5, Z16, Z17
+	VADDPS   Z8, Z17, Z17
+	VSUBPS   Z8, Z17, Z18
+	VMULPS   Z6, Z18, Z19
+	VSUBPS   Z19, Z16, Z16
+	VMULPS   Z7, Z18, Z18
+	VSUBPS   Z18, Z16, Z16
+	VMULPS   Z11, Z16, Z18
+	VADDPS   Z12, Z18, Z18
+	VMULPS   Z16, Z18, Z18
+	VADDPS   Z13, Z18, Z18
+	VMULPS   Z16, Z18, Z18
+	VADDPS   Z14, Z18, Z18
+	VMULPS   Z16, Z18, Z18
+	VADDPS   Z15, Z18, Z18
+	VMULPS   Z16, Z16, Z19
+	VMULPS   Z19, Z18, Z18
+	VADDPS   Z16, Z18, Z18
+	VADDPS   Z9, Z18, Z18
+	VPSLLD   $0x17, Z17, Z17
+	VMULPS.Z Z17, Z18, K1, Z18
+	VMULPS   Z18, Z0, Z0
+	VADDPS   Z18, Z3, Z3
+	VADDPS   Z0, Z4, Z4
+	ADDQ     $0x40, DX
+	CMPQ     DX, BX
+	JL       loop26
+
+tail26:
+	ANDQ      $0x0f, CX
+	JZ        done26
+	MOVQ      $-1, BX
+	SHLXQ     CX, BX, BX
+	NOTQ      BX
+	KMOVW     BX, K1
+	VMOVUPS.Z (AX)(DX*1), K1, Z0
+	VSUBPS    Z1, Z0, Z0
+	VCMPPS    $0x15, Z2, Z0, K2
+	VMINPS    Z0, Z10, Z1
+	VMULPS    Z5, Z1, Z2
+	VADDPS    Z8, Z2, Z2
+	VSUBPS    Z8, Z2, Z5
+	VMULPS    Z6, Z5, Z6
+	VSUBPS    Z6, Z1, Z1
+	VMULPS    Z7, Z5, Z5
+	VSUBPS    Z5, Z1, Z1
+	VMULPS    Z11, Z1, Z5
+	VADDPS    Z12, Z5, Z5
+	VMULPS    Z1, Z5, Z5
+	VADDPS    Z13, Z5, Z5
+	VMULPS    Z1, Z5, Z5
+	VADDPS    Z14, Z5, Z5
+	VMULPS    Z1, Z5, Z5
+	VADDPS    Z15, Z5, Z5
+	VMULPS    Z1, Z1, Z6
+	VMULPS    Z6, Z5, Z5
+	VADDPS    Z1, Z5, Z5
+	VADDPS    Z9, Z5, Z5
+	VPSLLD    $0x17, Z2, Z2
+	VMULPS.Z  Z2, Z5, K2, Z5
+	VMULPS    Z5, Z0, Z0
+	VMOVAPS.Z Z5, K1, Z5
+	VMOVAPS.Z Z0, K1, Z0
+	VADDPS    Z5, Z3, Z3
+	VADDPS    Z0, Z4, Z4
+
+done26:
 	VEXTRACTF32X8 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -15817,10 +15992,10 @@ TEXT ·logGrad512(SB), NOSPLIT, $0-40
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SHRQ         $0x04, BX
-	JZ           tail23
+	JZ           tail27
 	SHLQ         $0x06, BX
 
-loop23:
+loop27:
 	VMOVUPS  (AX)(DX*1), Z18
 	VDIVPS   Z0, Z18, Z18
 	VSUBPS   Z1, Z18, Z18
@@ -15855,11 +16030,11 @@ loop23:
 	VMOVUPS  Z21, (AX)(DX*1)
 	ADDQ     $0x40, DX
 	CMPQ     DX, BX
-	JL       loop23
+	JL       loop27
 
-tail23:
+tail27:
 	ANDQ      $0x0f, CX
-	JZ        done23
+	JZ        done27
 	MOVQ      $-1, BX
 	SHLXQ     CX, BX, BX
 	NOTQ      BX
@@ -15897,7 +16072,57 @@ tail23:
 	VMULPS    Z18, Z6, Z6
 	VMOVUPS   Z6, K1, (AX)(DX*1)
 
-done23:
+done27:
+	VZEROUPPER
+	RET
+
+// func sumSquares512(x *float32, n int) float64
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
+TEXT ·sumSquares512(SB), NOSPLIT, $0-24
+	MOVQ   x+0(FP), AX
+	MOVQ   n+8(FP), CX
+	VXORPD X0, X0, X0
+	VXORPD X1, X1, X1
+	XORQ   DX, DX
+	MOVQ   CX, BX
+	SHRQ   $0x04, BX
+	JZ     tail28
+	SHLQ   $0x06, BX
+
+loop28:
+	VMOVUPS       (AX)(DX*1), Z2
+	VCVTPS2PD     Y2, Z3
+	VFMADD231PD   Z3, Z3, Z0
+	VEXTRACTF32X8 $0x01, Z2, Y2
+	VCVTPS2PD     Y2, Z2
+	VFMADD231PD   Z2, Z2, Z1
+	ADDQ          $0x40, DX
+	CMPQ          DX, BX
+	JL            loop28
+
+tail28:
+	ANDQ          $0x0f, CX
+	JZ            done28
+	MOVQ          $-1, BX
+	SHLXQ         CX, BX, BX
+	NOTQ          BX
+	KMOVW         BX, K1
+	VMOVUPS.Z     (AX)(DX*1), K1, Z2
+	VCVTPS2PD     Y2, Z3
+	VFMADD231PD   Z3, Z3, Z0
+	VEXTRACTF32X8 $0x01, Z2, Y2
+	VCVTPS2PD     Y2, Z2
+	VFMADD231PD   Z2, Z2, Z1
+
+done28:
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VADDPD        X0, X1, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X0, X1, X1
+	MOVSD         X1, ret+16(FP)
 	VZEROUPPER
 	RET
 
@@ -15921,10 +16146,10 @@ TEXT ·adamW512(SB), NOSPLIT, $0-48
 	XORQ         DI, DI
 	MOVQ         SI, R8
 	SHRQ         $0x04, R8
-	JZ           tail24
+	JZ           tail29
 	SHLQ         $0x06, R8
 
-loop24:
+loop29:
 	VMOVUPS (CX)(DI*1), Z8
 	VMULPS  Z0, Z8, Z8
 	VMOVUPS (DX)(DI*1), Z9
@@ -15949,11 +16174,11 @@ loop24:
 	VMOVUPS Z8, (AX)(DI*1)
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop24
+	JL      loop29
 
-tail24:
+tail29:
 	ANDQ      $0x0f, SI
-	JZ        done24
+	JZ        done29
 	MOVQ      $-1, R8
 	SHLXQ     SI, R8, R8
 	NOTQ      R8
@@ -15981,7 +16206,7 @@ tail24:
 	VSUBPS    Z0, Z2, Z2
 	VMOVUPS   Z2, K1, (AX)(DI*1)
 
-done24:
+done29:
 	VZEROUPPER
 	RET
 
@@ -15995,10 +16220,10 @@ TEXT ·round256(SB), NOSPLIT, $0-24
 	XORQ   BX, BX
 	MOVQ   DX, SI
 	SHRQ   $0x04, SI
-	JZ     tail25
+	JZ     tail30
 	SHLQ   $0x06, SI
 
-loop25:
+loop30:
 	VMOVUPS   (CX)(BX*1), Y1
 	VPSRLD    $0x10, Y1, Y2
 	VPAND     constants<>+1088(SB), Y2, Y2
@@ -16029,11 +16254,11 @@ loop25:
 	VMOVUPS   Y2, 32(AX)(BX*1)
 	ADDQ      $0x40, BX
 	CMPQ      BX, SI
-	JL        loop25
+	JL        loop30
 
-tail25:
+tail30:
 	ANDQ       $0x0f, DX
-	JZ         done25
+	JZ         done30
 	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, DX
 	SUBQ       DX, SI
@@ -16068,7 +16293,7 @@ tail25:
 	VBLENDVPS  Y4, Y5, Y3, Y3
 	VMASKMOVPS Y3, Y1, 32(AX)(BX*1)
 
-done25:
+done30:
 	VZEROUPPER
 	RET
 
@@ -16082,10 +16307,10 @@ TEXT ·pairs256(SB), NOSPLIT, $0-24
 	XORQ   BX, BX
 	MOVQ   DX, SI
 	SHRQ   $0x04, SI
-	JZ     tail26
+	JZ     tail31
 	SHLQ   $0x06, SI
 
-loop26:
+loop31:
 	VMOVUPS   (CX)(BX*1), Y1
 	VPSRLD    $0x10, Y1, Y2
 	VPAND     constants<>+1088(SB), Y2, Y2
@@ -16126,11 +16351,11 @@ loop26:
 	ADDQ      $0x10, AX
 	ADDQ      $0x40, BX
 	CMPQ      BX, SI
-	JL        loop26
+	JL        loop31
 
-tail26:
+tail31:
 	ANDQ       $0x0f, DX
-	JZ         done26
+	JZ         done31
 	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, DX
 	SUBQ       DX, SI
@@ -16175,7 +16400,7 @@ tail26:
 	VMOVDQU    X2, (AX)
 	ADDQ       $0x10, AX
 
-done26:
+done31:
 	VZEROUPPER
 	RET
 
@@ -16195,10 +16420,10 @@ TEXT ·weave256(SB), NOSPLIT, $0-40
 	XORQ   R9, R9
 	MOVQ   BX, R10
 	SHRQ   $0x04, R10
-	JZ     tail27
+	JZ     tail32
 	SHLQ   $0x06, R10
 
-loop27:
+loop32:
 	VMOVUPS   (CX)(R9*1), Y1
 	VPSRLD    $0x10, Y1, Y2
 	VPAND     constants<>+1088(SB), Y2, Y2
@@ -16317,11 +16542,11 @@ loop27:
 	VMOVUPS   Y2, 32(SI)(R9*1)
 	ADDQ      $0x40, R9
 	CMPQ      R9, R10
-	JL        loop27
+	JL        loop32
 
-tail27:
+tail32:
 	ANDQ       $0x0f, BX
-	JZ         done27
+	JZ         done32
 	LEAQ       constants<>+1216(SB), R10
 	SHLQ       $0x02, BX
 	SUBQ       BX, R10
@@ -16444,7 +16669,7 @@ tail27:
 	VPOR       Y4, Y3, Y3
 	VMASKMOVPS Y3, Y1, 32(SI)(R9*1)
 
-done27:
+done32:
 	VZEROUPPER
 	RET
 
@@ -16459,22 +16684,22 @@ TEXT ·softmax256(SB), NOSPLIT, $0-28
 	XORQ    DX, DX
 	MOVQ    CX, BX
 	SHRQ    $0x04, BX
-	JZ      tail28
+	JZ      tail33
 	SHLQ    $0x06, BX
 
-loop28:
+loop33:
 	VMOVUPS (AX)(DX*1), Y3
 	VMAXPS  Y1, Y3, Y1
 	VMOVUPS 32(AX)(DX*1), Y3
 	VMAXPS  Y2, Y3, Y2
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop28
+	JL      loop33
 
-tail28:
+tail33:
 	MOVQ       CX, BX
 	ANDQ       $0x0f, BX
-	JZ         done28
+	JZ         done33
 	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, BX
 	SUBQ       BX, SI
@@ -16487,7 +16712,7 @@ tail28:
 	VBLENDVPS  Y3, Y6, Y0, Y6
 	VMAXPS     Y2, Y6, Y2
 
-done28:
+done33:
 	VMAXPS       Y2, Y1, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VMAXPS       X1, X0, X1
@@ -16506,10 +16731,10 @@ done28:
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SHRQ         $0x04, BX
-	JZ           tail29
+	JZ           tail34
 	SHLQ         $0x06, BX
 
-loop29:
+loop34:
 	VMOVUPS (AX)(DX*1), Y3
 	VMULPS  Y0, Y3, Y3
 	VSUBPS  Y1, Y3, Y3
@@ -16570,11 +16795,11 @@ loop29:
 	VMOVUPS Y8, 32(AX)(DX*1)
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop29
+	JL      loop34
 
-tail29:
+tail34:
 	ANDQ       $0x0f, CX
-	JZ         done29
+	JZ         done34
 	LEAQ       constants<>+1216(SB), BX
 	SHLQ       $0x02, CX
 	SUBQ       CX, BX
@@ -16641,7 +16866,7 @@ tail29:
 	VADDPS     Y6, Y5, Y5
 	VMASKMOVPS Y6, Y3, 32(AX)(DX*1)
 
-done29:
+done34:
 	VADDPS       Y5, Y4, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X1
@@ -16663,10 +16888,10 @@ TEXT ·scale256(SB), NOSPLIT, $0-20
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SHRQ         $0x04, BX
-	JZ           tail30
+	JZ           tail35
 	SHLQ         $0x06, BX
 
-loop30:
+loop35:
 	VMOVUPS (AX)(DX*1), Y2
 	VMULPS  Y0, Y2, Y2
 	VADDPS  Y1, Y2, Y2
@@ -16677,11 +16902,11 @@ loop30:
 	VMOVUPS Y2, 32(AX)(DX*1)
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop30
+	JL      loop35
 
-tail30:
+tail35:
 	ANDQ       $0x0f, CX
-	JZ         done30
+	JZ         done35
 	LEAQ       constants<>+1216(SB), BX
 	SHLQ       $0x02, CX
 	SUBQ       CX, BX
@@ -16696,7 +16921,7 @@ tail30:
 	VADDPS     Y1, Y3, Y3
 	VMASKMOVPS Y3, Y2, 32(AX)(DX*1)
 
-done30:
+done35:
 	VZEROUPPER
 	RET
 
@@ -16711,10 +16936,10 @@ TEXT ·dot256(SB), NOSPLIT, $0-28
 	XORQ   BX, BX
 	MOVQ   DX, SI
 	SHRQ   $0x04, SI
-	JZ     tail31
+	JZ     tail36
 	SHLQ   $0x06, SI
 
-loop31:
+loop36:
 	VMOVUPS (AX)(BX*1), Y2
 	VMOVUPS (CX)(BX*1), Y3
 	VMULPS  Y3, Y2, Y2
@@ -16725,11 +16950,11 @@ loop31:
 	VADDPS  Y2, Y1, Y1
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
-	JL      loop31
+	JL      loop36
 
-tail31:
+tail36:
 	ANDQ       $0x0f, DX
-	JZ         done31
+	JZ         done36
 	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, DX
 	SUBQ       DX, SI
@@ -16744,7 +16969,7 @@ tail31:
 	VMULPS     Y2, Y3, Y3
 	VADDPS     Y3, Y1, Y1
 
-done31:
+done36:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X1
@@ -16830,10 +17055,10 @@ TEXT ·add256(SB), NOSPLIT, $0-24
 	XORQ BX, BX
 	MOVQ DX, SI
 	SHRQ $0x04, SI
-	JZ   tail33
+	JZ   tail38
 	SHLQ $0x06, SI
 
-loop33:
+loop38:
 	VMOVUPS (AX)(BX*1), Y0
 	VMOVUPS (CX)(BX*1), Y1
 	VADDPS  Y1, Y0, Y0
@@ -16844,11 +17069,11 @@ loop33:
 	VMOVUPS Y0, 32(AX)(BX*1)
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
-	JL      loop33
+	JL      loop38
 
-tail33:
+tail38:
 	ANDQ       $0x0f, DX
-	JZ         done33
+	JZ         done38
 	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, DX
 	SUBQ       DX, SI
@@ -16863,7 +17088,7 @@ tail33:
 	VADDPS     Y2, Y1, Y1
 	VMASKMOVPS Y1, Y0, 32(AX)(BX*1)
 
-done33:
+done38:
 	VZEROUPPER
 	RET
 
@@ -16878,10 +17103,10 @@ TEXT ·swiGLU256(SB), NOSPLIT, $0-32
 	XORQ    SI, SI
 	MOVQ    BX, DI
 	SHRQ    $0x04, DI
-	JZ      tail34
+	JZ      tail39
 	SHLQ    $0x06, DI
 
-loop34:
+loop39:
 	VMOVUPS (CX)(SI*1), Y1
 	VXORPS  constants<>+1152(SB), Y1, Y2
 	VCMPPS  $0x15, constants<>+0(SB), Y2, Y3
@@ -16946,11 +17171,11 @@ loop34:
 	VMOVUPS Y1, 32(AX)(SI*1)
 	ADDQ    $0x40, SI
 	CMPQ    SI, DI
-	JL      loop34
+	JL      loop39
 
-tail34:
+tail39:
 	ANDQ       $0x0f, BX
-	JZ         done34
+	JZ         done39
 	LEAQ       constants<>+1216(SB), DI
 	SHLQ       $0x02, BX
 	SUBQ       BX, DI
@@ -17019,7 +17244,7 @@ tail34:
 	VMULPS     Y0, Y2, Y2
 	VMASKMOVPS Y2, Y1, 32(AX)(SI*1)
 
-done34:
+done39:
 	VZEROUPPER
 	RET
 
@@ -17037,10 +17262,10 @@ TEXT ·swiGLUGrad256(SB), NOSPLIT, $0-48
 	XORQ    R8, R8
 	MOVQ    DI, R9
 	SHRQ    $0x04, R9
-	JZ      tail35
+	JZ      tail40
 	SHLQ    $0x06, R9
 
-loop35:
+loop40:
 	VMOVUPS (BX)(R8*1), Y2
 	VXORPS  constants<>+1152(SB), Y2, Y3
 	VCMPPS  $0x15, constants<>+0(SB), Y3, Y4
@@ -17123,11 +17348,11 @@ loop35:
 	VMOVUPS Y6, 32(AX)(R8*1)
 	ADDQ    $0x40, R8
 	CMPQ    R8, R9
-	JL      loop35
+	JL      loop40
 
-tail35:
+tail40:
 	ANDQ       $0x0f, DI
-	JZ         done35
+	JZ         done40
 	LEAQ       constants<>+1216(SB), R9
 	SHLQ       $0x02, DI
 	SUBQ       DI, R9
@@ -17214,7 +17439,7 @@ tail35:
 	VMASKMOVPS Y5, Y2, 32(CX)(R8*1)
 	VMASKMOVPS Y6, Y2, 32(AX)(R8*1)
 
-done35:
+done40:
 	VZEROUPPER
 	RET
 
@@ -17230,10 +17455,10 @@ TEXT ·norm256(SB), NOSPLIT, $0-44
 	XORQ   SI, SI
 	MOVQ   BX, DI
 	SHRQ   $0x04, DI
-	JZ     tail36
+	JZ     tail41
 	SHLQ   $0x06, DI
 
-loop36:
+loop41:
 	VMOVUPS (CX)(SI*1), Y2
 	VMULPS  Y2, Y2, Y2
 	VADDPS  Y2, Y0, Y0
@@ -17242,12 +17467,12 @@ loop36:
 	VADDPS  Y2, Y1, Y1
 	ADDQ    $0x40, SI
 	CMPQ    SI, DI
-	JL      loop36
+	JL      loop41
 
-tail36:
+tail41:
 	MOVQ       BX, DI
 	ANDQ       $0x0f, DI
-	JZ         done36
+	JZ         done41
 	LEAQ       constants<>+1216(SB), R8
 	SHLQ       $0x02, DI
 	SUBQ       DI, R8
@@ -17260,7 +17485,7 @@ tail36:
 	VMULPS     Y2, Y2, Y2
 	VADDPS     Y2, Y1, Y1
 
-done36:
+done41:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X1
@@ -17280,10 +17505,10 @@ done36:
 	XORQ         SI, SI
 	MOVQ         BX, DI
 	SHRQ         $0x04, DI
-	JZ           tail37
+	JZ           tail42
 	SHLQ         $0x06, DI
 
-loop37:
+loop42:
 	VMOVUPS (CX)(SI*1), Y1
 	VMULPS  Y0, Y1, Y1
 	VMOVUPS (DX)(SI*1), Y2
@@ -17296,11 +17521,11 @@ loop37:
 	VMOVUPS Y1, 32(AX)(SI*1)
 	ADDQ    $0x40, SI
 	CMPQ    SI, DI
-	JL      loop37
+	JL      loop42
 
-tail37:
+tail42:
 	ANDQ       $0x0f, BX
-	JZ         done37
+	JZ         done42
 	LEAQ       constants<>+1216(SB), DI
 	SHLQ       $0x02, BX
 	SUBQ       BX, DI
@@ -17317,7 +17542,7 @@ tail37:
 	VMULPS     Y0, Y2, Y2
 	VMASKMOVPS Y2, Y1, 32(AX)(SI*1)
 
-done37:
+done42:
 	VZEROUPPER
 	RET
 
@@ -17334,10 +17559,10 @@ TEXT ·normGrad256(SB), NOSPLIT, $0-52
 	XORQ   DI, DI
 	MOVQ   SI, R8
 	SHRQ   $0x04, R8
-	JZ     tail38
+	JZ     tail43
 	SHLQ   $0x06, R8
 
-loop38:
+loop43:
 	VMOVUPS (DX)(DI*1), Y2
 	VMULPS  Y2, Y2, Y2
 	VADDPS  Y2, Y0, Y0
@@ -17346,12 +17571,12 @@ loop38:
 	VADDPS  Y2, Y1, Y1
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop38
+	JL      loop43
 
-tail38:
+tail43:
 	MOVQ       SI, R8
 	ANDQ       $0x0f, R8
-	JZ         done38
+	JZ         done43
 	LEAQ       constants<>+1216(SB), R9
 	SHLQ       $0x02, R8
 	SUBQ       R8, R9
@@ -17364,7 +17589,7 @@ tail38:
 	VMULPS     Y2, Y2, Y2
 	VADDPS     Y2, Y1, Y1
 
-done38:
+done43:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X1
@@ -17385,10 +17610,10 @@ done38:
 	XORQ         DI, DI
 	MOVQ         SI, R8
 	SHRQ         $0x04, R8
-	JZ           tail39
+	JZ           tail44
 	SHLQ         $0x06, R8
 
-loop39:
+loop44:
 	VMOVUPS (CX)(DI*1), Y1
 	VMOVUPS (BX)(DI*1), Y2
 	VMULPS  Y2, Y1, Y1
@@ -17403,12 +17628,12 @@ loop39:
 	VADDPS  Y1, Y4, Y4
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop39
+	JL      loop44
 
-tail39:
+tail44:
 	MOVQ       SI, R8
 	ANDQ       $0x0f, R8
-	JZ         done39
+	JZ         done44
 	LEAQ       constants<>+1216(SB), R9
 	SHLQ       $0x02, R8
 	SUBQ       R8, R9
@@ -17427,7 +17652,7 @@ tail39:
 	VMULPS     Y1, Y2, Y2
 	VADDPS     Y2, Y4, Y4
 
-done39:
+done44:
 	VADDPS       Y4, Y3, Y1
 	VEXTRACTF128 $0x01, Y1, X2
 	VADDPS       X2, X1, X2
@@ -17445,10 +17670,10 @@ done39:
 	XORQ         DI, DI
 	MOVQ         SI, R8
 	SHRQ         $0x04, R8
-	JZ           tail40
+	JZ           tail45
 	SHLQ         $0x06, R8
 
-loop40:
+loop45:
 	VMOVUPS (CX)(DI*1), Y2
 	VMOVUPS (BX)(DI*1), Y3
 	VMULPS  Y3, Y2, Y2
@@ -17471,11 +17696,11 @@ loop40:
 	VMOVUPS Y3, 32(AX)(DI*1)
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop40
+	JL      loop45
 
-tail40:
+tail45:
 	ANDQ       $0x0f, SI
-	JZ         done40
+	JZ         done45
 	LEAQ       constants<>+1216(SB), R8
 	SHLQ       $0x02, SI
 	SUBQ       SI, R8
@@ -17502,67 +17727,185 @@ tail40:
 	VADDPS     Y3, Y0, Y0
 	VMASKMOVPS Y0, Y2, 32(AX)(DI*1)
 
-done40:
+done45:
 	VZEROUPPER
 	RET
 
-// func normGradW256(dw *float32, dy *float32, x *float32, n int, r float32)
+// func normGradW256(dw *float32, dy *float32, x *float32, ld int, n int, r *float32, m int)
 // Requires: AVX
-TEXT ·normGradW256(SB), NOSPLIT, $0-36
-	MOVQ         dw+0(FP), AX
-	MOVQ         dy+8(FP), CX
-	MOVQ         x+16(FP), DX
-	MOVQ         n+24(FP), BX
-	VBROADCASTSS r+32(FP), Y0
-	XORQ         SI, SI
-	MOVQ         BX, DI
-	SHRQ         $0x04, DI
-	JZ           tail41
-	SHLQ         $0x06, DI
+TEXT ·normGradW256(SB), NOSPLIT, $0-56
+	MOVQ dw+0(FP), AX
+	MOVQ dy+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ ld+24(FP), BX
+	MOVQ n+32(FP), SI
 
-loop41:
-	VMOVUPS (CX)(SI*1), Y1
-	VMOVUPS (DX)(SI*1), Y2
-	VMULPS  Y2, Y1, Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS (AX)(SI*1), Y2
-	VADDPS  Y2, Y1, Y1
-	VMOVUPS Y1, (AX)(SI*1)
-	VMOVUPS 32(CX)(SI*1), Y1
-	VMOVUPS 32(DX)(SI*1), Y2
-	VMULPS  Y2, Y1, Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS 32(AX)(SI*1), Y2
-	VADDPS  Y2, Y1, Y1
-	VMOVUPS Y1, 32(AX)(SI*1)
-	ADDQ    $0x40, SI
-	CMPQ    SI, DI
-	JL      loop41
+wide:
+	CMPQ    SI, $+64
+	JL      narrow
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	VMOVUPS 192(AX), Y6
+	VMOVUPS 224(AX), Y7
+	MOVQ    r+40(FP), R9
+	MOVQ    m+48(FP), R10
+	MOVQ    CX, DI
+	MOVQ    DX, R8
 
-tail41:
-	ANDQ       $0x0f, BX
-	JZ         done41
-	LEAQ       constants<>+1216(SB), DI
-	SHLQ       $0x02, BX
-	SUBQ       BX, DI
-	VMOVUPS    64(DI), Y1
-	VMASKMOVPS (CX)(SI*1), Y1, Y2
-	VMASKMOVPS (DX)(SI*1), Y1, Y3
-	VMULPS     Y3, Y2, Y2
-	VMULPS     Y0, Y2, Y2
-	VMASKMOVPS (AX)(SI*1), Y1, Y3
-	VADDPS     Y3, Y2, Y2
-	VMASKMOVPS Y2, Y1, (AX)(SI*1)
-	VMOVUPS    96(DI), Y1
-	VMASKMOVPS 32(CX)(SI*1), Y1, Y2
-	VMASKMOVPS 32(DX)(SI*1), Y1, Y3
-	VMULPS     Y3, Y2, Y2
-	VMULPS     Y0, Y2, Y2
-	VMASKMOVPS 32(AX)(SI*1), Y1, Y0
-	VADDPS     Y0, Y2, Y2
-	VMASKMOVPS Y2, Y1, 32(AX)(SI*1)
+row46:
+	VBROADCASTSS (R9), Y8
+	VMOVUPS      (DI), Y9
+	VMULPS       (R8), Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y0, Y0
+	VMOVUPS      32(DI), Y9
+	VMULPS       32(R8), Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y1, Y1
+	VMOVUPS      64(DI), Y9
+	VMULPS       64(R8), Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y2, Y2
+	VMOVUPS      96(DI), Y9
+	VMULPS       96(R8), Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y3, Y3
+	VMOVUPS      128(DI), Y9
+	VMULPS       128(R8), Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y4, Y4
+	VMOVUPS      160(DI), Y9
+	VMULPS       160(R8), Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y5, Y5
+	VMOVUPS      192(DI), Y9
+	VMULPS       192(R8), Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      224(DI), Y9
+	VMULPS       224(R8), Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VADDPS       Y9, Y7, Y7
+	ADDQ         BX, DI
+	ADDQ         BX, R8
+	ADDQ         $0x04, R9
+	DECQ         R10
+	JNZ          row46
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	VMOVUPS      Y6, 192(AX)
+	VMOVUPS      Y7, 224(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	SUBQ         $+64, SI
+	JMP          wide
 
-done41:
+narrow:
+	XORQ DI, DI
+	MOVQ SI, R8
+	SHRQ $0x04, R8
+	JZ   tail47
+	SHLQ $0x06, R8
+
+loop47:
+	VMOVUPS (AX)(DI*1), Y0
+	MOVQ    r+40(FP), R11
+	MOVQ    m+48(FP), R12
+	MOVQ    CX, R9
+	MOVQ    DX, R10
+
+row48:
+	VBROADCASTSS (R11), Y1
+	VMOVUPS      (R9)(DI*1), Y2
+	VMOVUPS      (R10)(DI*1), Y3
+	VMULPS       Y3, Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VADDPS       Y2, Y0, Y0
+	ADDQ         BX, R9
+	ADDQ         BX, R10
+	ADDQ         $0x04, R11
+	DECQ         R12
+	JNZ          row48
+	VMOVUPS      Y0, (AX)(DI*1)
+	VMOVUPS      32(AX)(DI*1), Y0
+	MOVQ         r+40(FP), R11
+	MOVQ         m+48(FP), R12
+	MOVQ         CX, R9
+	MOVQ         DX, R10
+
+row49:
+	VBROADCASTSS (R11), Y1
+	VMOVUPS      32(R9)(DI*1), Y2
+	VMOVUPS      32(R10)(DI*1), Y3
+	VMULPS       Y3, Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VADDPS       Y2, Y0, Y0
+	ADDQ         BX, R9
+	ADDQ         BX, R10
+	ADDQ         $0x04, R11
+	DECQ         R12
+	JNZ          row49
+	VMOVUPS      Y0, 32(AX)(DI*1)
+	ADDQ         $0x40, DI
+	CMPQ         DI, R8
+	JL           loop47
+
+tail47:
+	ANDQ       $0x0f, SI
+	JZ         done47
+	LEAQ       constants<>+1216(SB), R8
+	SHLQ       $0x02, SI
+	SUBQ       SI, R8
+	VMOVUPS    64(R8), Y0
+	VMASKMOVPS (AX)(DI*1), Y0, Y1
+	MOVQ       r+40(FP), R10
+	MOVQ       m+48(FP), R11
+	MOVQ       CX, SI
+	MOVQ       DX, R9
+
+row50:
+	VBROADCASTSS (R10), Y2
+	VMASKMOVPS   (SI)(DI*1), Y0, Y3
+	VMASKMOVPS   (R9)(DI*1), Y0, Y4
+	VMULPS       Y4, Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VADDPS       Y3, Y1, Y1
+	ADDQ         BX, SI
+	ADDQ         BX, R9
+	ADDQ         $0x04, R10
+	DECQ         R11
+	JNZ          row50
+	VMASKMOVPS   Y1, Y0, (AX)(DI*1)
+	VMOVUPS      96(R8), Y0
+	VMASKMOVPS   32(AX)(DI*1), Y0, Y1
+	MOVQ         r+40(FP), SI
+	MOVQ         m+48(FP), R8
+	MOVQ         DX, DX
+
+row51:
+	VBROADCASTSS (SI), Y2
+	VMASKMOVPS   32(CX)(DI*1), Y0, Y3
+	VMASKMOVPS   32(DX)(DI*1), Y0, Y4
+	VMULPS       Y4, Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VADDPS       Y3, Y1, Y1
+	ADDQ         BX, CX
+	ADDQ         BX, DX
+	ADDQ         $0x04, SI
+	DECQ         R8
+	JNZ          row51
+	VMASKMOVPS   Y1, Y0, 32(AX)(DI*1)
+
+done47:
 	VZEROUPPER
 	RET
 
@@ -17577,10 +17920,10 @@ TEXT ·rotate256(SB), NOSPLIT, $0-32
 	XORQ DI, DI
 	MOVQ BX, R8
 	SHRQ $0x04, R8
-	JZ   tail42
+	JZ   tail52
 	SHLQ $0x06, R8
 
-loop42:
+loop52:
 	VMOVUPS (AX)(DI*1), Y0
 	VMOVUPS (SI)(DI*1), Y1
 	VMOVUPS (CX)(DI*1), Y2
@@ -17607,11 +17950,11 @@ loop42:
 	VMOVUPS Y1, 32(SI)(DI*1)
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop42
+	JL      loop52
 
-tail42:
+tail52:
 	ANDQ       $0x0f, BX
-	JZ         done42
+	JZ         done52
 	LEAQ       constants<>+1216(SB), R8
 	SHLQ       $0x02, BX
 	SUBQ       BX, R8
@@ -17642,7 +17985,7 @@ tail42:
 	VMASKMOVPS Y5, Y0, 32(AX)(DI*1)
 	VMASKMOVPS Y2, Y0, 32(SI)(DI*1)
 
-done42:
+done52:
 	VZEROUPPER
 	RET
 
@@ -17657,22 +18000,22 @@ TEXT ·logSum256(SB), NOSPLIT, $0-36
 	XORQ    DX, DX
 	MOVQ    CX, BX
 	SHRQ    $0x04, BX
-	JZ      tail43
+	JZ      tail53
 	SHLQ    $0x06, BX
 
-loop43:
+loop53:
 	VMOVUPS (AX)(DX*1), Y3
 	VMAXPS  Y1, Y3, Y1
 	VMOVUPS 32(AX)(DX*1), Y3
 	VMAXPS  Y2, Y3, Y2
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop43
+	JL      loop53
 
-tail43:
+tail53:
 	MOVQ       CX, BX
 	ANDQ       $0x0f, BX
-	JZ         done43
+	JZ         done53
 	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, BX
 	SUBQ       BX, SI
@@ -17685,7 +18028,7 @@ tail43:
 	VBLENDVPS  Y3, Y8, Y0, Y8
 	VMAXPS     Y2, Y8, Y2
 
-done43:
+done53:
 	VMAXPS       Y2, Y1, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VMAXPS       X1, X0, X1
@@ -17699,18 +18042,21 @@ done43:
 	VDIVSS       X0, X1, X1
 	MOVSS        X1, m+24(FP)
 	VBROADCASTSS X1, Y1
+	VMOVUPS      constants<>+64(SB), Y2
+	VMOVD        X0, DX
+	CMPL         DX, $0x3f800000
+	JEQ          one
 	VXORPS       X4, X4, X4
 	VXORPS       X5, X5, X5
 	VXORPS       X6, X6, X6
 	VXORPS       X7, X7, X7
-	VMOVUPS      constants<>+64(SB), Y2
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SHRQ         $0x04, BX
-	JZ           tail44
+	JZ           tail54
 	SHLQ         $0x06, BX
 
-loop44:
+loop54:
 	VMOVUPS (AX)(DX*1), Y3
 	VDIVPS  Y0, Y3, Y3
 	VSUBPS  Y1, Y3, Y3
@@ -17773,11 +18119,11 @@ loop44:
 	VADDPS  Y3, Y7, Y7
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop44
+	JL      loop54
 
-tail44:
+tail54:
 	ANDQ       $0x0f, CX
-	JZ         done44
+	JZ         done54
 	LEAQ       constants<>+1216(SB), BX
 	SHLQ       $0x02, CX
 	SUBQ       CX, BX
@@ -17848,7 +18194,172 @@ tail44:
 	VADDPS     Y9, Y5, Y5
 	VADDPS     Y8, Y7, Y7
 
-done44:
+done54:
+	VADDPS       Y5, Y4, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X1
+	VMOVHLPS     X1, X1, X0
+	VADDPS       X0, X1, X1
+	VMOVSHDUP    X1, X0
+	VADDSS       X0, X1, X1
+	MOVSS        X1, sum+28(FP)
+	VADDPS       Y7, Y6, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X1
+	VMOVHLPS     X1, X1, X0
+	VADDPS       X0, X1, X1
+	VMOVSHDUP    X1, X0
+	VADDSS       X0, X1, X1
+	MOVSS        X1, dot+32(FP)
+	VZEROUPPER
+	RET
+
+one:
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	XORQ   DX, DX
+	MOVQ   CX, BX
+	SHRQ   $0x04, BX
+	JZ     tail55
+	SHLQ   $0x06, BX
+
+loop55:
+	VMOVUPS (AX)(DX*1), Y0
+	VSUBPS  Y1, Y0, Y0
+	VCMPPS  $0x15, constants<>+0(SB), Y0, Y3
+	VMINPS  Y0, Y2, Y8
+	VMULPS  constants<>+128(SB), Y8, Y9
+	VADDPS  constants<>+320(SB), Y9, Y9
+	VSUBPS  constants<>+320(SB), Y9, Y10
+	VMULPS  constants<>+192(SB), Y10, Y11
+	VSUBPS  Y11, Y8, Y8
+	VMULPS  constants<>+256(SB), Y10, Y10
+	VSUBPS  Y10, Y8, Y8
+	VMULPS  constants<>+512(SB), Y8, Y10
+	VADDPS  constants<>+576(SB), Y10, Y10
+	VMULPS  Y8, Y10, Y10
+	VADDPS  constants<>+640(SB), Y10, Y10
+	VMULPS  Y8, Y10, Y10
+	VADDPS  constants<>+704(SB), Y10, Y10
+	VMULPS  Y8, Y10, Y10
+	VADDPS  constants<>+768(SB), Y10, Y10
+	VMULPS  Y8, Y8, Y11
+	VMULPS  Y11, Y10, Y10
+	VADDPS  Y8, Y10, Y10
+	VADDPS  constants<>+384(SB), Y10, Y10
+	VPSLLD  $0x17, Y9, Y9
+	VMULPS  Y9, Y10, Y10
+	VANDPS  Y3, Y10, Y10
+	VMULPS  Y10, Y0, Y0
+	VADDPS  Y10, Y4, Y4
+	VADDPS  Y0, Y6, Y6
+	VMOVUPS 32(AX)(DX*1), Y0
+	VSUBPS  Y1, Y0, Y0
+	VCMPPS  $0x15, constants<>+0(SB), Y0, Y3
+	VMINPS  Y0, Y2, Y8
+	VMULPS  constants<>+128(SB), Y8, Y9
+	VADDPS  constants<>+320(SB), Y9, Y9
+	VSUBPS  constants<>+320(SB), Y9, Y10
+	VMULPS  constants<>+192(SB), Y10, Y11
+	VSUBPS  Y11, Y8, Y8
+	VMULPS  constants<>+256(SB), Y10, Y10
+	VSUBPS  Y10, Y8, Y8
+	VMULPS  constants<>+512(SB), Y8, Y10
+	VADDPS  constants<>+576(SB), Y10, Y10
+	VMULPS  Y8, Y10, Y10
+	VADDPS  constants<>+640(SB), Y10, Y10
+	VMULPS  Y8, Y10, Y10
+	VADDPS  constants<>+704(SB), Y10, Y10
+	VMULPS  Y8, Y10, Y10
+	VADDPS  constants<>+768(SB), Y10, Y10
+	VMULPS  Y8, Y8, Y11
+	VMULPS  Y11, Y10, Y10
+	VADDPS  Y8, Y10, Y10
+	VADDPS  constants<>+384(SB), Y10, Y10
+	VPSLLD  $0x17, Y9, Y9
+	VMULPS  Y9, Y10, Y10
+	VANDPS  Y3, Y10, Y10
+	VMULPS  Y10, Y0, Y0
+	VADDPS  Y10, Y5, Y5
+	VADDPS  Y0, Y7, Y7
+	ADDQ    $0x40, DX
+	CMPQ    DX, BX
+	JL      loop55
+
+tail55:
+	ANDQ       $0x0f, CX
+	JZ         done55
+	LEAQ       constants<>+1216(SB), BX
+	SHLQ       $0x02, CX
+	SUBQ       CX, BX
+	VMOVUPS    64(BX), Y0
+	VMASKMOVPS (AX)(DX*1), Y0, Y3
+	VSUBPS     Y1, Y3, Y3
+	VCMPPS     $0x15, constants<>+0(SB), Y3, Y8
+	VMINPS     Y3, Y2, Y9
+	VMULPS     constants<>+128(SB), Y9, Y10
+	VADDPS     constants<>+320(SB), Y10, Y10
+	VSUBPS     constants<>+320(SB), Y10, Y11
+	VMULPS     constants<>+192(SB), Y11, Y12
+	VSUBPS     Y12, Y9, Y9
+	VMULPS     constants<>+256(SB), Y11, Y11
+	VSUBPS     Y11, Y9, Y9
+	VMULPS     constants<>+512(SB), Y9, Y11
+	VADDPS     constants<>+576(SB), Y11, Y11
+	VMULPS     Y9, Y11, Y11
+	VADDPS     constants<>+640(SB), Y11, Y11
+	VMULPS     Y9, Y11, Y11
+	VADDPS     constants<>+704(SB), Y11, Y11
+	VMULPS     Y9, Y11, Y11
+	VADDPS     constants<>+768(SB), Y11, Y11
+	VMULPS     Y9, Y9, Y12
+	VMULPS     Y12, Y11, Y11
+	VADDPS     Y9, Y11, Y11
+	VADDPS     constants<>+384(SB), Y11, Y11
+	VPSLLD     $0x17, Y10, Y10
+	VMULPS     Y10, Y11, Y11
+	VANDPS     Y8, Y11, Y11
+	VMULPS     Y11, Y3, Y3
+	VANDPS     Y0, Y11, Y11
+	VANDPS     Y0, Y3, Y3
+	VADDPS     Y11, Y4, Y4
+	VADDPS     Y3, Y6, Y6
+	VMOVUPS    96(BX), Y0
+	VMASKMOVPS 32(AX)(DX*1), Y0, Y3
+	VSUBPS     Y1, Y3, Y3
+	VCMPPS     $0x15, constants<>+0(SB), Y3, Y1
+	VMINPS     Y3, Y2, Y2
+	VMULPS     constants<>+128(SB), Y2, Y8
+	VADDPS     constants<>+320(SB), Y8, Y8
+	VSUBPS     constants<>+320(SB), Y8, Y9
+	VMULPS     constants<>+192(SB), Y9, Y10
+	VSUBPS     Y10, Y2, Y2
+	VMULPS     constants<>+256(SB), Y9, Y9
+	VSUBPS     Y9, Y2, Y2
+	VMULPS     constants<>+512(SB), Y2, Y9
+	VADDPS     constants<>+576(SB), Y9, Y9
+	VMULPS     Y2, Y9, Y9
+	VADDPS     constants<>+640(SB), Y9, Y9
+	VMULPS     Y2, Y9, Y9
+	VADDPS     constants<>+704(SB), Y9, Y9
+	VMULPS     Y2, Y9, Y9
+	VADDPS     constants<>+768(SB), Y9, Y9
+	VMULPS     Y2, Y2, Y10
+	VMULPS     Y10, Y9, Y9
+	VADDPS     Y2, Y9, Y9
+	VADDPS     constants<>+384(SB), Y9, Y9
+	VPSLLD     $0x17, Y8, Y8
+	VMULPS     Y8, Y9, Y9
+	VANDPS     Y1, Y9, Y9
+	VMULPS     Y9, Y3, Y3
+	VANDPS     Y0, Y9, Y9
+	VANDPS     Y0, Y3, Y3
+	VADDPS     Y9, Y5, Y5
+	VADDPS     Y3, Y7, Y7
+
+done55:
 	VADDPS       Y5, Y4, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X1
@@ -17883,10 +18394,10 @@ TEXT ·logGrad256(SB), NOSPLIT, $0-40
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SHRQ         $0x04, BX
-	JZ           tail45
+	JZ           tail56
 	SHLQ         $0x06, BX
 
-loop45:
+loop56:
 	VMOVUPS (AX)(DX*1), Y7
 	VDIVPS  Y0, Y7, Y7
 	VSUBPS  Y1, Y7, Y7
@@ -17955,11 +18466,11 @@ loop45:
 	VMOVUPS Y11, 32(AX)(DX*1)
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop45
+	JL      loop56
 
-tail45:
+tail56:
 	ANDQ       $0x0f, CX
-	JZ         done45
+	JZ         done56
 	LEAQ       constants<>+1216(SB), BX
 	SHLQ       $0x02, CX
 	SUBQ       CX, BX
@@ -18032,7 +18543,72 @@ tail45:
 	VMULPS     Y8, Y9, Y9
 	VMASKMOVPS Y9, Y7, 32(AX)(DX*1)
 
-done45:
+done56:
+	VZEROUPPER
+	RET
+
+// func sumSquares256(x *float32, n int) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·sumSquares256(SB), NOSPLIT, $0-24
+	MOVQ   x+0(FP), AX
+	MOVQ   n+8(FP), CX
+	VXORPD X0, X0, X0
+	VXORPD X1, X1, X1
+	VXORPD X2, X2, X2
+	VXORPD X3, X3, X3
+	XORQ   DX, DX
+	MOVQ   CX, BX
+	SHRQ   $0x04, BX
+	JZ     tail57
+	SHLQ   $0x06, BX
+
+loop57:
+	VMOVUPS      (AX)(DX*1), Y4
+	VCVTPS2PD    X4, Y5
+	VFMADD231PD  Y5, Y5, Y0
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VFMADD231PD  Y4, Y4, Y1
+	VMOVUPS      32(AX)(DX*1), Y4
+	VCVTPS2PD    X4, Y5
+	VFMADD231PD  Y5, Y5, Y2
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VFMADD231PD  Y4, Y4, Y3
+	ADDQ         $0x40, DX
+	CMPQ         DX, BX
+	JL           loop57
+
+tail57:
+	ANDQ         $0x0f, CX
+	JZ           done57
+	LEAQ         constants<>+1216(SB), BX
+	SHLQ         $0x02, CX
+	SUBQ         CX, BX
+	VMOVUPS      64(BX), Y4
+	VMASKMOVPS   (AX)(DX*1), Y4, Y4
+	VCVTPS2PD    X4, Y5
+	VFMADD231PD  Y5, Y5, Y0
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VFMADD231PD  Y4, Y4, Y1
+	VMOVUPS      96(BX), Y4
+	VMASKMOVPS   32(AX)(DX*1), Y4, Y4
+	VCVTPS2PD    X4, Y5
+	VFMADD231PD  Y5, Y5, Y2
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VFMADD231PD  Y4, Y4, Y3
+
+done57:
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+16(FP)
 	VZEROUPPER
 	RET
 
@@ -18056,10 +18632,10 @@ TEXT ·adamW256(SB), NOSPLIT, $0-48
 	XORQ         DI, DI
 	MOVQ         SI, R8
 	SHRQ         $0x04, R8
-	JZ           tail46
+	JZ           tail58
 	SHLQ         $0x06, R8
 
-loop46:
+loop58:
 	VMOVUPS (CX)(DI*1), Y8
 	VMULPS  Y0, Y8, Y8
 	VMOVUPS (DX)(DI*1), Y9
@@ -18106,11 +18682,11 @@ loop46:
 	VMOVUPS Y8, 32(AX)(DI*1)
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop46
+	JL      loop58
 
-tail46:
+tail58:
 	ANDQ       $0x0f, SI
-	JZ         done46
+	JZ         done58
 	LEAQ       constants<>+1216(SB), R8
 	SHLQ       $0x02, SI
 	SUBQ       SI, R8
@@ -18161,7 +18737,7 @@ tail46:
 	VSUBPS     Y0, Y2, Y2
 	VMASKMOVPS Y2, Y8, 32(AX)(DI*1)
 
-done46:
+done58:
 	VZEROUPPER
 	RET
 

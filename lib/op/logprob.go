@@ -67,6 +67,14 @@ func (c *cpu) LogProbGrad(logits Buf, ids []int32, temp, dlogp, dentropy []float
 func (l *logProbGrad) do(t *thread, lo, hi int) {
 	for i := lo; i < hi; i++ {
 		x, temp := l.logits[i*l.v:][:l.v], l.temp[i]
+		if l.dentropy == nil && temp == 1 {
+			// The same numbers, with one exponential each.
+			sum := t.tier.softmax(x, l.v, 1)
+			t.tier.scale(x, 1/sum)
+			t.tier.scale(x, -l.dlogp[i])
+			x[l.ids[i]] += l.dlogp[i]
+			continue
+		}
 		m, sum, dot := t.tier.logSum(x, temp)
 		ln := real.Log(float64(sum))
 		a, b := -l.dlogp[i]/temp, float32(0)

@@ -34,13 +34,22 @@ type normGradW struct {
 	n, d         int
 }
 
+// normBlock is the number of elements, in whole rows, that a sum over rows reads
+// together: few, so that memory is read nearly in order.
+const normBlock = 8 << 10
+
 func (c *cpu) RMSNormGrad(dx, dw, dy, x, w Buf, n, d int, eps float32) {
 	const name = "RMSNormGrad"
 	r := c.shared.take(n)
 	c.jobs.normGrad = normGrad{need(name, dx, n*d), need(name, dy, n*d), need(name, x, n*d), need(name, w, d), r, d, eps}
 	c.split(n, 30+d/4, &c.jobs.normGrad)
 	c.jobs.normGradW = normGradW{need(name, dw, d), dy.data, x.data, r, n, d}
-	c.split((d+columns-1)/columns, 5*n, &c.jobs.normGradW)
+	// A thread has columns side by side, one part of each row.
+	chunks := 1
+	if n*d/16 > grain {
+		chunks = len(c.threads)
+	}
+	c.pool.run(&c.jobs.normGradW, (d+columns-1)/columns, chunks)
 }
 
 func (g *normGrad) do(t *thread, lo, hi int) {
@@ -52,7 +61,9 @@ func (g *normGrad) do(t *thread, lo, hi int) {
 
 func (g *normGradW) do(t *thread, lo, hi int) {
 	lo, hi = lo*columns, min(hi*columns, g.d)
-	for i := range g.n {
-		t.tier.normGradW(g.dw[lo:hi], g.dy[i*g.d:][lo:hi], g.x[i*g.d:][lo:hi], g.r[i])
+	rows := max(normBlock/g.d, 1)
+	for i := 0; i < g.n; i += rows {
+		at := i*g.d + lo
+		t.tier.normGradW(g.dw[lo:hi], g.dy[at:], g.x[at:], g.d, g.r[i:min(i+rows, g.n)])
 	}
 }

@@ -35,10 +35,11 @@ type tier struct {
 	swiGLUGrad func(dg, du, dy, g, u []float32)
 	norm       func(y, x, w []float32, eps float32) float32
 	normGrad   func(dx, dy, x, w []float32, eps float32) float32
-	normGradW  func(dw, dy, x []float32, r float32)
+	normGradW  func(dw, dy, x []float32, ld int, r []float32)
 	rotate     func(x, cos, sin []float32)
 	logSum     func(x []float32, temp float32) (m, sum, dot float32)
 	logGrad    func(x []float32, temp, m, inv, ln, a, b float32)
+	sumSquares func(x []float32) float64
 	adamW      func(p, g, m, v []float32, a *adamScalars)
 }
 
@@ -70,6 +71,7 @@ var generic = tier{
 	rotate:     rotateGeneric,
 	logSum:     logSumGeneric,
 	logGrad:    logGradGeneric,
+	sumSquares: sumSquaresGeneric,
 	adamW:      adamWGeneric,
 }
 

@@ -177,6 +177,7 @@ var avx2 = tier{
 	rotate:     rotateBy(rotate256),
 	logSum:     logSumBy(logSum256),
 	logGrad:    logGradBy(logGrad256),
+	sumSquares: sumSquaresBy(sumSquares256),
 	adamW:      adamWBy(adamW256),
 }
 
@@ -207,6 +208,7 @@ var avx512 = tier{
 	rotate:     rotateBy(rotate512),
 	logSum:     logSumBy(logSum512),
 	logGrad:    logGradBy(logGrad512),
+	sumSquares: sumSquaresBy(sumSquares512),
 	adamW:      adamWBy(adamW512),
 }
 

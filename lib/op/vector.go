@@ -72,6 +72,21 @@ func addGeneric(y, x []float32) {
 	}
 }
 
+// sumSquaresGeneric returns Σ x² in float64, where squares are exact. Its lanes are
+// those of all reductions.
+func sumSquaresGeneric(x []float32) float64 {
+	var l [len(lanes{})]float64
+	for i, v := range x {
+		l[i%len(l)] += float64(v) * float64(v)
+	}
+	for s := len(l) / 2; s > 0; s /= 2 {
+		for i := range s {
+			l[i] += l[i+s]
+		}
+	}
+	return l[0]
+}
+
 // swiGLUGeneric is y = g/(1 + e^-g)·u.
 func swiGLUGeneric(y, g, u []float32) {
 	g, u = g[:len(y)], u[:len(y)]
@@ -119,11 +134,14 @@ func normGradGeneric(dx, dy, x, w []float32, eps float32) float32 {
 	return r
 }
 
-// normGradWGeneric adds the gradient of normGeneric by w: dw += dy·x·r.
-func normGradWGeneric(dw, dy, x []float32, r float32) {
-	dy, x = dy[:len(dw)], x[:len(dw)]
-	for i := range dw {
-		dw[i] += float32(float32(dy[i]*x[i]) * r)
+// normGradWGeneric adds the gradient of normGeneric by w, row after row:
+// dw += dy·x·r. The rows of dy and x are ld apart.
+func normGradWGeneric(dw, dy, x []float32, ld int, r []float32) {
+	for i, s := range r {
+		a, b := dy[i*ld:][:len(dw)], x[i*ld:][:len(dw)]
+		for j, v := range a {
+			dw[j] += float32(float32(v*b[j]) * s)
+		}
 	}
 }
 

@@ -108,11 +108,19 @@ func normGradBy(kernel func(dx, dy, x, w *float32, n int, d, eps float32) float3
 	}
 }
 
-func normGradWBy(kernel func(dw, dy, x *float32, n int, r float32)) func(dw, dy, x []float32, r float32) {
-	return func(dw, dy, x []float32, r float32) {
-		n := len(dw)
-		kernel(at(dw, n), at(dy, n), at(x, n), n, r)
+func normGradWBy(kernel func(dw, dy, x *float32, ld, n int, r *float32, m int)) func(dw, dy, x []float32, ld int, r []float32) {
+	return func(dw, dy, x []float32, ld int, r []float32) {
+		n, m := len(dw), len(r)
+		if n == 0 || m == 0 {
+			return
+		}
+		all := (m-1)*ld + n
+		kernel(at(dw, n), at(dy, all), at(x, all), 4*ld, n, at(r, m), m)
 	}
+}
+
+func sumSquaresBy(kernel func(x *float32, n int) float64) func(x []float32) float64 {
+	return func(x []float32) float64 { return kernel(at(x, len(x)), len(x)) }
 }
 
 func rotateBy(kernel func(x, cos, sin *float32, n int)) func(x, cos, sin []float32) {

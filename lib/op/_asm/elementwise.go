@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -323,16 +324,114 @@ func (s simd) normGrad() {
 }
 
 func (s simd) normGradW() {
-	s.begin("normGradW", "func(dw, dy, x *float32, n int, r float32)", "computes normGradWGeneric.")
-	dw, dy, x, n := param("dw"), param("dy"), param("x"), param("n")
-	r := s.broadcast("r")
-	s.each(n, func(p part) {
-		v := p.load(dy)
-		VMULPS(p.load(x), v, v)
-		VMULPS(r, v, v)
-		VADDPS(p.load(dw), v, v)
-		p.store(v, dw)
+	s.begin("normGradW", "func(dw, dy, x *float32, ld, n int, r *float32, m int)",
+		"computes normGradWGeneric for m > 0 rows of n elements, ld bytes apart.")
+	dw, dy, x, ld, n := param("dw"), param("dy"), param("x"), param("ld"), param("n")
+	// down runs body for every row, r being its factor.
+	down := func(body func(dy, x reg.GPVirtual, r reg.VecVirtual)) {
+		labels++
+		row := fmt.Sprint("row", labels)
+		a, b, from, left := GP64(), GP64(), param("r"), param("m")
+		MOVQ(dy, a)
+		MOVQ(x, b)
+		Label(row)
+		r := s.reg()
+		VBROADCASTSS(Mem{Base: from}, r)
+		body(a, b, r)
+		ADDQ(ld, a)
+		ADDQ(ld, b)
+		ADDQ(U8(4), from)
+		DECQ(left)
+		JNZ(LabelRef(row))
+	}
+	// Enough sums at a time that no addition waits for the one before.
+	const wide = 64
+	Label("wide")
+	CMPQ(n, I32(wide))
+	JL(LabelRef("narrow"))
+	vector := 64 / s.halves
+	sum := make([]reg.VecVirtual, 4*s.halves)
+	for i := range sum {
+		sum[i] = s.reg()
+		VMOVUPS(Mem{Base: dw, Disp: i * vector}, sum[i])
+	}
+	down(func(dy, x reg.GPVirtual, r reg.VecVirtual) {
+		for i, v := range sum {
+			u := s.reg()
+			VMOVUPS(Mem{Base: dy, Disp: i * vector}, u)
+			VMULPS(Mem{Base: x, Disp: i * vector}, u, u)
+			VMULPS(r, u, u)
+			VADDPS(u, v, v)
+		}
 	})
+	for i, v := range sum {
+		VMOVUPS(v, Mem{Base: dw, Disp: i * vector})
+	}
+	for _, row := range []reg.GPVirtual{dw, dy, x} {
+		ADDQ(I32(4*wide), row)
+	}
+	SUBQ(I32(wide), n)
+	JMP(LabelRef("wide"))
+	Label("narrow")
+	s.each(n, func(p part) {
+		sum := p.load(dw)
+		down(func(dy, x reg.GPVirtual, r reg.VecVirtual) {
+			u := p.load(dy)
+			VMULPS(p.load(x), u, u)
+			VMULPS(r, u, u)
+			VADDPS(u, sum, sum)
+		})
+		p.store(sum, dw)
+	})
+	s.end()
+}
+
+func (s simd) sumSquares() {
+	s.begin("sumSquares", "func(x *float32, n int) float64", "computes sumSquaresGeneric.")
+	x, n := param("x"), param("n")
+	sum := make([]reg.VecVirtual, 2*s.halves) // half as many numbers in each
+	for i := range sum {
+		sum[i] = s.reg()
+		VXORPD(sum[i].AsX(), sum[i].AsX(), sum[i].AsX())
+	}
+	s.each(n, func(p part) {
+		v := p.load(x)
+		for i := range 2 {
+			d := s.reg()
+			switch {
+			case s.halves == 1 && i == 0:
+				VCVTPS2PD(v.AsY(), d)
+			case s.halves == 1:
+				y := YMM()
+				VEXTRACTF32X8(U8(1), v, y)
+				VCVTPS2PD(y, d)
+			case i == 0:
+				VCVTPS2PD(v.AsX(), d)
+			default:
+				y := XMM()
+				VEXTRACTF128(U8(1), v, y)
+				VCVTPS2PD(y, d)
+			}
+			VFMADD231PD(d, d, sum[2*p.h+i]) // squares are exact
+		}
+	})
+	y := sum[0]
+	if s.halves == 1 {
+		VADDPD(sum[1], sum[0], sum[0])
+		y = YMM()
+		VEXTRACTF64X4(U8(1), sum[0], y)
+		VADDPD(y, sum[0].AsY(), y)
+	} else {
+		VADDPD(sum[2], sum[0], sum[0])
+		VADDPD(sum[3], sum[1], sum[1])
+		VADDPD(sum[1], sum[0], sum[0])
+	}
+	low, high := XMM(), XMM()
+	VEXTRACTF128(U8(1), y.AsY(), high)
+	VADDPD(high, y.AsX(), low)
+	VUNPCKHPD(low, low, high)
+	VADDSD(high, low, low)
+	Store(low, ReturnIndex(0))
 	s.end()
 }
 
@@ -362,22 +461,33 @@ func (s simd) logSum() {
 	VDIVSS(temp.AsX(), m.AsX(), m.AsX())
 	Store(m.AsX(), ReturnIndex(0))
 	m = s.spread(m)
-	sum, dot := s.sums(), s.sums()
 	e := s.exp()
-	s.each(n, func(p part) {
-		z := p.load(x)
-		VDIVPS(temp, z, z)
-		VSUBPS(m, z, z)
-		y := e.of(z)
-		VMULPS(y, z, z)
-		p.keep(y)
-		p.keep(z)
-		VADDPS(y, sum[p.h], sum[p.h])
-		VADDPS(z, dot[p.h], dot[p.h])
-	})
-	Store(s.sum(sum).AsX(), ReturnIndex(1))
-	Store(s.sum(dot).AsX(), ReturnIndex(2))
-	s.end()
+	row := func(divide bool) {
+		sum, dot := s.sums(), s.sums()
+		s.each(n, func(p part) {
+			z := p.load(x)
+			if divide {
+				VDIVPS(temp, z, z)
+			}
+			VSUBPS(m, z, z)
+			y := e.of(z)
+			VMULPS(y, z, z)
+			p.keep(y)
+			p.keep(z)
+			VADDPS(y, sum[p.h], sum[p.h])
+			VADDPS(z, dot[p.h], dot[p.h])
+		})
+		Store(s.sum(sum).AsX(), ReturnIndex(1))
+		Store(s.sum(dot).AsX(), ReturnIndex(2))
+		s.end()
+	}
+	bits := GP32()
+	VMOVD(temp.AsX(), bits)
+	CMPL(bits, U32(math.Float32bits(1)))
+	JEQ(LabelRef("one")) // which a number divided by is itself
+	row(true)
+	Label("one")
+	row(false)
 }
 
 func (s simd) logGrad() {

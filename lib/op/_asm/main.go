@@ -40,6 +40,7 @@ func main() {
 		s.rotate()
 		s.logSum()
 		s.logGrad()
+		s.sumSquares()
 		s.adamW()
 	}
 	amxBF16.pairs()
