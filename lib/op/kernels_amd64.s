@@ -16993,10 +16993,10 @@ TEXT ·dscore256(SB), NOSPLIT, $0-36
 	XORQ         BX, BX
 	MOVQ         DX, SI
 	SHRQ         $0x04, SI
-	JZ           tail32
+	JZ           tail37
 	SHLQ         $0x06, SI
 
-loop32:
+loop37:
 	VMOVUPS (CX)(BX*1), Y3
 	VMULPS  Y0, Y3, Y3
 	VMOVUPS Y3, (CX)(BX*1)
@@ -17015,11 +17015,11 @@ loop32:
 	VMOVUPS Y4, 32(AX)(BX*1)
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
-	JL      loop32
+	JL      loop37
 
-tail32:
+tail37:
 	ANDQ       $0x0f, DX
-	JZ         done32
+	JZ         done37
 	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, DX
 	SUBQ       DX, SI
@@ -17042,7 +17042,7 @@ tail32:
 	VMULPS     Y2, Y0, Y0
 	VMASKMOVPS Y0, Y3, 32(AX)(BX*1)
 
-done32:
+done37:
 	VZEROUPPER
 	RET
 
@@ -18750,10 +18750,10 @@ TEXT ·pairsTwos512(SB), NOSPLIT, $0-24
 	XORQ BX, BX
 	MOVQ DX, SI
 	SHRQ $0x04, SI
-	JZ   tail47
+	JZ   tail59
 	SHLQ $0x06, SI
 
-loop47:
+loop59:
 	VMOVUPS (CX)(BX*1), Z0
 	VMOVUPS Z0, Z2
 	VMOVUPS Z0, Z3
@@ -18763,11 +18763,11 @@ loop47:
 	ADDQ    $0x20, AX
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
-	JL      loop47
+	JL      loop59
 
-tail47:
+tail59:
 	ANDQ      $0x0f, DX
-	JZ        done47
+	JZ        done59
 	MOVQ      $-1, SI
 	SHLXQ     DX, SI, SI
 	NOTQ      SI
@@ -18780,7 +18780,7 @@ tail47:
 	VMOVDQU   Y1, (AX)
 	ADDQ      $0x20, AX
 
-done47:
+done59:
 	VZEROUPPER
 	RET
 
@@ -18800,10 +18800,10 @@ TEXT ·weaveTwos512(SB), NOSPLIT, $0-40
 	XORQ      R9, R9
 	MOVQ      BX, R10
 	SHRQ      $0x04, R10
-	JZ        tail48
+	JZ        tail60
 	SHLQ      $0x06, R10
 
-loop48:
+loop60:
 	VMOVUPS (CX)(R9*1), Z1
 	VMOVUPS (DI)(R9*1), Z2
 	VMOVUPS Z2, Z2
@@ -18822,11 +18822,11 @@ loop48:
 	VMOVUPS Z1, (SI)(R9*1)
 	ADDQ    $0x40, R9
 	CMPQ    R9, R10
-	JL      loop48
+	JL      loop60
 
-tail48:
+tail60:
 	ANDQ      $0x0f, BX
-	JZ        done48
+	JZ        done60
 	MOVQ      $-1, R10
 	SHLXQ     BX, R10, R10
 	NOTQ      R10
@@ -18848,6 +18848,6 @@ tail48:
 	VPERMW    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (SI)(R9*1)
 
-done48:
+done60:
 	VZEROUPPER
 	RET
