@@ -98,9 +98,9 @@ func (m *meter) SwiGLU(y, g, u op.Buf) {
 	m.Backend.SwiGLU(y, g, u)
 }
 
-func (m *meter) SwiGLUGrad(dg, du, dy, g, u op.Buf) {
+func (m *meter) SwiGLUGrad(g, u, dy op.Buf) {
 	defer m.note("SwiGLUGrad", 0, 0, time.Now())
-	m.Backend.SwiGLUGrad(dg, du, dy, g, u)
+	m.Backend.SwiGLUGrad(g, u, dy)
 }
 
 func (m *meter) CacheWrite(caches []op.Cache, layer int, k, v op.Buf, seq []op.Span, g, c int) {

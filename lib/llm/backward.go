@@ -10,14 +10,13 @@ type grads struct {
 	qr, q    op.Buf // [N, H, C]
 	kr, k, v op.Buf // [N, G, C]
 	att      op.Buf // [N, H, C]
-	gate, up op.Buf // [N, F]
 	act      op.Buf // [N, F]
 }
 
 // gradWidth returns the float32 for each token of grads.
 func (m *Model) gradWidth() int {
 	c := &m.cfg
-	return 2*c.Hidden + 3*c.Heads*c.HeadDim + 3*c.KVHeads*c.HeadDim + 3*c.Intermediate
+	return 2*c.Hidden + 3*c.Heads*c.HeadDim + 3*c.KVHeads*c.HeadDim + c.Intermediate
 }
 
 // carveGrads lays out grads of n tokens in buf.
@@ -28,7 +27,7 @@ func (m *Model) carveGrads(buf op.Buf, n int) grads {
 	g := grads{
 		x: t.take(c.Hidden), h: t.take(c.Hidden),
 		qr: t.take(hc), att: t.take(hc), kr: t.take(gc), v: t.take(gc),
-		gate: t.take(c.Intermediate), up: t.take(c.Intermediate), act: t.take(c.Intermediate),
+		act: t.take(c.Intermediate),
 	}
 	g.q, g.k = g.qr, g.kr
 	if c.QKNorm {
@@ -53,16 +52,17 @@ func (m *Model) blockGrad(i int, a *acts, g *grads, b *batch, sum op.Buf, frozen
 	// out = mid + down · silu(gate)·up
 	be.MatMulGradX(g.act, g.x, m.packed[l.down], n, false)
 	dw(l.down, g.x, a.act)
-	be.SwiGLUGrad(g.gate, g.up, g.act, a.gate, a.up)
+	gate, up := a.gate, a.up
+	be.SwiGLUGrad(gate, up, g.act) // from now on gradients
 	if c.MLPBias {
 		be.BiasGrad(m.place(sum, l.downBias), g.x, n, c.Hidden)
-		be.BiasGrad(m.place(sum, l.gateBias), g.gate, n, c.Intermediate)
-		be.BiasGrad(m.place(sum, l.upBias), g.up, n, c.Intermediate)
+		be.BiasGrad(m.place(sum, l.gateBias), gate, n, c.Intermediate)
+		be.BiasGrad(m.place(sum, l.upBias), up, n, c.Intermediate)
 	}
-	be.MatMulGradX(g.h, g.gate, m.packed[l.gate], n, false)
-	be.MatMulGradX(g.h, g.up, m.packed[l.up], n, true)
-	dw(l.gate, g.gate, a.h2)
-	dw(l.up, g.up, a.h2)
+	be.MatMulGradX(g.h, gate, m.packed[l.gate], n, false)
+	be.MatMulGradX(g.h, up, m.packed[l.up], n, true)
+	dw(l.gate, gate, a.h2)
+	dw(l.up, up, a.h2)
 	be.RMSNormGrad(g.x, m.place(sum, l.mlpNorm), g.h, a.mid, m.vec(l.mlpNorm), n, c.Hidden, m.eps)
 	// mid = x + o · attention
 	be.MatMulGradX(g.att, g.x, m.packed[l.o], n, false)

@@ -138,9 +138,9 @@ type Backend interface {
 	Rotate(x Buf, pos []int32, heads, c int, rope *Rope, inverse bool)
 
 	// SwiGLU computes y = silu(g)·u (Shazeer 2020, arXiv 2002.05202); SwiGLUGrad
-	// writes dg and du.
+	// writes the gradients by g and u in their places.
 	SwiGLU(y, g, u Buf)
-	SwiGLUGrad(dg, du, dy, g, u Buf)
+	SwiGLUGrad(g, u, dy Buf)
 
 	// NewCache returns an empty cache of capacity positions. In BF16 keys and values
 	// are stored rounded.

@@ -17,21 +17,22 @@ func (s *swiGLU) do(t *thread, lo, hi int) {
 	t.tier.swiGLU(s.y[lo:hi], s.g[lo:hi], s.u[lo:hi])
 }
 
-// swiGLUGrad is its gradient.
-type swiGLUGrad struct{ dg, du, dy, g, u []float32 }
+// swiGLUGrad is its gradient, in the places of g and u.
+type swiGLUGrad struct{ g, u, dy []float32 }
 
-func (c *cpu) SwiGLUGrad(dg, du, dy, g, u Buf) {
-	n := dg.Len()
-	for _, b := range [...]Buf{du, dy, g, u} {
+func (c *cpu) SwiGLUGrad(g, u, dy Buf) {
+	n := g.Len()
+	for _, b := range [...]Buf{u, dy} {
 		equal("SwiGLUGrad", n, b.Len())
 	}
-	c.jobs.swiGLUGrad = swiGLUGrad{dg.data, du.data, dy.data, g.data, u.data}
+	c.jobs.swiGLUGrad = swiGLUGrad{g.data, u.data, dy.data}
 	c.split(blocks(n), block/4, &c.jobs.swiGLUGrad)
 }
 
 func (s *swiGLUGrad) do(t *thread, lo, hi int) {
-	lo, hi = lo*block, min(hi*block, len(s.dg))
-	t.tier.swiGLUGrad(s.dg[lo:hi], s.du[lo:hi], s.dy[lo:hi], s.g[lo:hi], s.u[lo:hi])
+	lo, hi = lo*block, min(hi*block, len(s.g))
+	g, u := s.g[lo:hi], s.u[lo:hi]
+	t.tier.swiGLUGrad(g, u, s.dy[lo:hi], g, u)
 }
 
 // adamW is one optimiser step, its items blocks.

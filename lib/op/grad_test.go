@@ -137,9 +137,9 @@ func TestSwiGLUGrad(t *testing.T) {
 		for _, n := range []int{1, 16, 333} {
 			r := newNoise(3)
 			g, u, dy := r.floats(n), r.floats(n), r.floats(n)
-			y, dg, du := c.New(n), c.New(n), c.New(n)
-			c.SwiGLU(y, c.buf(g), c.buf(u))
-			c.SwiGLUGrad(dg, du, c.buf(dy), c.buf(g), c.buf(u))
+			y, dg, du := c.New(n), c.buf(g), c.buf(u)
+			c.SwiGLU(y, dg, du)
+			c.SwiGLUGrad(dg, du, c.buf(dy))
 			near(t, forward(f64(g), f64(u)), c.floats(y), gradTolerance, "y")
 			loss := func(g, u []float64) float64 { return inner(forward(g, u), f64(dy)) }
 			near(t, slope(f64(g), func(g []float64) float64 { return loss(g, f64(u)) }), c.floats(dg), gradTolerance, "dg")

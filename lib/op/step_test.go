@@ -21,7 +21,7 @@ type toy struct {
 	blocks                            []toyBlock
 	x, y, dx, logits                  Buf
 	h1, q, k, vv, o, gate, up, act    []Buf
-	dq, dk, dv, do, dgate, dup, dact  Buf
+	dq, dk, dv, do, dact              Buf
 	q0, k0, in, mid, h2               []Buf
 	pos, ids, next                    []int32
 	seq                               []Span
@@ -81,7 +81,7 @@ func newToy(c *cpu, layers, d, f, h, g, size, v int, lengths []int) *toy {
 	t.q, t.k, t.vv, t.o, t.q0, t.k0 = many(h*size), many(g*size), many(g*size), many(h*size), many(h*size), many(g*size)
 	t.gate, t.up, t.act = many(f), many(f), many(f)
 	t.dq, t.dk, t.dv, t.do = c.New(n*h*size), c.New(n*g*size), c.New(n*g*size), c.New(n*h*size)
-	t.dgate, t.dup, t.dact = c.New(n*f), c.New(n*f), c.New(n*f)
+	t.dact = c.New(n * f)
 	return t
 }
 
@@ -138,18 +138,19 @@ func (t *toy) backward() {
 		b := &t.blocks[l]
 		c.MatMulGradX(t.dact, t.dx, b.wd.m, n, false)
 		c.MatMulGradW(b.wd.g, t.dx, t.act[l], t.seq, d, f)
-		c.SwiGLUGrad(t.dgate, t.dup, t.dact, t.gate[l], t.up[l])
-		c.MatMulGradX(dy, t.dgate, b.wg.m, n, false)
-		c.MatMulGradX(dy, t.dup, b.wu.m, n, true)
-		c.MatMulGradW(b.wg.g, t.dgate, t.h2[l], t.seq, f, d)
-		c.MatMulGradW(b.wu.g, t.dup, t.h2[l], t.seq, f, d)
+		gate, up := t.gate[l], t.up[l]
+		c.SwiGLUGrad(gate, up, t.dact)
+		c.MatMulGradX(dy, gate, b.wg.m, n, false)
+		c.MatMulGradX(dy, up, b.wu.m, n, true)
+		c.MatMulGradW(b.wg.g, gate, t.h2[l], t.seq, f, d)
+		c.MatMulGradW(b.wu.g, up, t.h2[l], t.seq, f, d)
 		c.RMSNormGrad(t.dx, b.n2.g, dy, t.mid[l], b.n2.w, n, d, eps)
 		c.MatMulGradX(t.do, t.dx, b.wo.m, n, false)
 		c.MatMulGradW(b.wo.g, t.dx, t.o[l], t.seq, d, h*s)
 		c.AttentionGrad(t.dq, t.dk, t.dv, t.do, t.q[l], t.k[l], t.vv[l], t.o[l], t.seq, h, g, s)
 		c.Rotate(t.dq, t.pos, h, s, t.rope, true)
 		c.Rotate(t.dk, t.pos, g, s, t.rope, true)
-		dq0, dk0 := t.dact.Slice(0, n*h*s), t.dup.Slice(0, n*g*s)
+		dq0, dk0 := t.dact.Slice(0, n*h*s), up.Slice(0, n*g*s)
 		c.Zero(dq0)
 		c.Zero(dk0)
 		c.RMSNormGrad(dq0, b.nq.g, t.dq, t.q0[l], b.nq.w, n*h, s, eps)
