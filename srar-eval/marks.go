@@ -140,10 +140,9 @@ func (e *evaluation) reportMarks() {
 	for _, class := range slices.Sorted(maps.Keys(classes)) {
 		e.t.Logf("without a mark, %s: %d", class, classes[class])
 	}
-	lines, warnings := e.o.asks.Summary(e.client).Lines()
-	for _, l := range lines {
-		e.t.Logf("%s", l)
-	}
+	sum := e.o.asks.Summary(e.client)
+	lines, warnings := sum.Lines()
+	e.t.Summarize(lines, sum)
 	for _, l := range warnings {
 		e.t.Warnf("%s", l)
 	}
