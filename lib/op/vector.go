@@ -77,7 +77,7 @@ func addGeneric(y, x []float32) {
 func sumSquaresGeneric(x []float32) float64 {
 	var l [len(lanes{})]float64
 	for i, v := range x {
-		l[i%len(l)] += float64(v) * float64(v)
+		l[i%len(l)] += float64(float64(v) * float64(v)) // never fused
 	}
 	for s := len(l) / 2; s > 0; s /= 2 {
 		for i := range s {
