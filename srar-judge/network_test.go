@@ -125,7 +125,7 @@ func TestDeadJudge(t *testing.T) {
 	require.Equal(t, 1, r.Status)
 	require.True(t, trial.Unfinished(r.Out))
 	require.Regexp(t, `the judge does not work: the last 32 judgements failed \(http 502 \d+\)\n`, r.Voice)
-	// How many requests end before the thirty-second failure is counted is the scheduler's.
+	// An answer that takes long to be kept begins the count of failures anew.
 	require.Less(t, s.requests(), 2000/4)
 	cache, err := judge.OpenCache(dir)
 	require.NoError(t, err)

@@ -168,11 +168,10 @@ func (r *run[G]) startAll() {
 
 func (r *run[G]) do(t ready[G]) {
 	defer r.jobs.Done()
-	err := t.job(r.ctx)
-	<-r.slots
-	if err != nil {
-		r.cancel(err)
+	if err := t.job(r.ctx); err != nil {
+		r.cancel(err) // before another job takes the place
 	}
+	<-r.slots
 	if t.group.left.Add(-1) == 0 {
 		close(t.group.done)
 	}
