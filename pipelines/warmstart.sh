@@ -1,26 +1,26 @@
 #!/usr/bin/env bash
 # A policy that solves the arithmetic task half of the time:  warmstart.sh DIR
 #
-# A random model of 74,016 parameters learns from 98,040 solutions, of which more than half
-# hold a mistake: 7.2 million tokens, 16,340 steps of 6 solutions, about 4e12 floating-point
+# A random model of 172,576 parameters learns from 63,000 solutions, of which more than half
+# hold a mistake: 5.7 million tokens, 10,500 steps of 6 solutions, about 6e12 floating-point
 # operations. DIR/model is the result, with its optimiser; release it to train on.
 #
 # Environment: SEED SOLUTIONS
 
 source "$(dirname "${BASH_SOURCE[0]}")/stage.sh"
-seed=${SEED:-0} solutions=${SOLUTIONS:-98040}
+seed=${SEED:-0} solutions=${SOLUTIONS:-63000}
 steps=$((solutions / 6))
 stages "$1"
 if [[ -e model && -e metrics.arrow ]]; then exit; fi
 
 if [[ ! -e init ]]; then
 	logged srar-model init --out init --seed "$seed" \
-		--hidden 48 --layers 2 --heads 4 --kv-heads 2 --head-dim 12 --intermediate 144
+		--hidden 64 --layers 3 --heads 4 --kv-heads 2 --head-dim 16 --intermediate 192
 fi
 
-srar-arith --split train --level small --solutions --seed "$seed" --count "$solutions" |
+srar-arith --split train --level large --solutions --seed "$seed" --count "$solutions" |
 	logged srar-prepare --instruction /dev/null - |
 	logged srar-encode --model init |
 	logged srar-update --loss nll --model init --out model --mini-batch 6 \
-		--lr 5e-3 --warmup $((steps / 20)) --schedule cosine --total-steps "$steps" --min-lr 2.5e-4 --beta2 0.99 \
+		--lr 3e-3 --warmup $((steps / 20)) --schedule cosine --total-steps "$steps" --min-lr 1.5e-4 --beta2 0.99 \
 		-o metrics.arrow

@@ -28,7 +28,10 @@ const usage = `usage: srar-arith [flags] > problems.jsonl
 Draws problems of the embedded arithmetic task.
 
 problems
-  --level small|medium      how large numbers are (small)
+  --level small|medium|large
+                            small: two to four operations, values to 30 (50 in
+                            stories); medium: values to 99; large: three to five
+                            operations, values to 99 (small)
   --split train|test        seven in eight of all problems, or the eighth (train)
   --seed N                  which sequence of problems (0)
   --skip N                  rows of the sequence to leave out first (0)
@@ -45,7 +48,7 @@ general
 
 examples
   srar-arith --split test --count 500 > test.jsonl
-  srar-arith --solutions --count 49020 | srar-prepare | srar-encode --model M > warm.arrow
+  srar-arith --level large --solutions --count 63000 | srar-prepare | srar-encode --model M > warm.arrow
 `
 
 func main() {

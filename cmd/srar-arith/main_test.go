@@ -51,6 +51,7 @@ func TestRows(t *testing.T) {
 		{[]string{}, arith.Sequence{Level: "small", Split: "train", Seed: 0}, nil, 0, 1000},
 		{[]string{"--split", "test", "--level=medium", "--seed", "9", "--skip", "7", "--count", "20"},
 			arith.Sequence{Level: "medium", Split: "test", Seed: 9}, nil, 7, 20},
+		{[]string{"--level", "large", "--count", "20"}, arith.Sequence{Level: "large", Split: "train"}, nil, 0, 20},
 		{[]string{"--solutions", "--count", "20"}, arith.Sequence{Level: "small", Split: "train"}, arith.Sequence{Level: "small", Split: "train"}.Learner, 0, 20},
 		{[]string{"--solutions", "--right", "--count", "20"}, arith.Sequence{Level: "small", Split: "train"}, arith.Sequence{Level: "small", Split: "train"}.Right, 0, 20},
 		{[]string{"--skip", "18446744073709551615", "--count", "1"}, arith.Sequence{Level: "small", Split: "train"}, nil, -1, 1},
@@ -99,7 +100,7 @@ func TestFile(t *testing.T) {
 
 func TestMisuse(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
-		{"--level large", `arith: level "large" is neither small nor medium`},
+		{"--level huge", `arith: level "huge" is not small, medium or large`},
 		{"--split both", `arith: split "both" is neither train nor test`},
 		{"--right", "--right says what --solutions are like, and these were not asked for"},
 		{"--count -1", `invalid value "-1" for flag -count: parse error`},

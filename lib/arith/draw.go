@@ -7,18 +7,21 @@ import (
 	"strings"
 )
 
-// Level is how large numbers are.
+// Level is how large numbers are, and how many operations a problem has.
 type Level string
 
-// The levels. Both draw problems of two, three, three or four operations.
+// The levels. Small and Medium draw problems of two, three, three or four
+// operations, Large of three, four, four or five.
 const (
 	Small  Level = "small"  // terms to 12, factors to 6, values to 30 (50 in stories)
 	Medium Level = "medium" // terms to 30, factors to 9, values to 99
+	Large  Level = "large"  // Medium's numbers, longer ways
 )
 
 // sizes are the bounds that a level sets; the least number is 2 everywhere, the
 // least value 1.
 type sizes struct {
+	fewest       int // operations: so many, one more (twice as often) or two more
 	term, factor int // of expressions; factors of stories too
 	weeks, tens  int // of stories
 	top          int // value of an expression on the way
@@ -26,8 +29,9 @@ type sizes struct {
 }
 
 var levels = map[Level]sizes{
-	Small:  {term: 12, factor: 6, weeks: 3, tens: 5, top: 30, storyTop: 50},
-	Medium: {term: 30, factor: 9, weeks: 8, tens: 9, top: 99, storyTop: 99},
+	Small:  {fewest: 2, term: 12, factor: 6, weeks: 3, tens: 5, top: 30, storyTop: 50},
+	Medium: {fewest: 2, term: 30, factor: 9, weeks: 8, tens: 9, top: 99, storyTop: 99},
+	Large:  {fewest: 3, term: 30, factor: 9, weeks: 8, tens: 9, top: 99, storyTop: 99},
 }
 
 // Sequence is an endless sequence of problems, a function of its fields alone, of
@@ -41,7 +45,7 @@ type Sequence struct {
 // NewSequence returns the sequence of the level and split with these names.
 func NewSequence(level, split string, seed uint64) (Sequence, error) {
 	if _, ok := levels[Level(level)]; !ok {
-		return Sequence{}, fmt.Errorf("arith: level %q is neither %s nor %s", level, Small, Medium)
+		return Sequence{}, fmt.Errorf("arith: level %q is not %s, %s or %s", level, Small, Medium, Large)
 	}
 	if s := Split(split); s != Train && s != Test {
 		return Sequence{}, fmt.Errorf("arith: split %q is neither %s nor %s", split, Train, Test)
@@ -106,7 +110,7 @@ func (q Sequence) problem(i uint64) *Problem {
 
 // draw draws a problem of either split.
 func (z sizes) draw(r *rng) *Problem {
-	ops := pick(r, 2, 3, 3, 4)
+	ops := z.fewest + pick(r, 0, 1, 1, 2)
 	for {
 		q, parts := z.drawQuestion(r, ops)
 		if parts == nil {
@@ -151,7 +155,7 @@ func (z sizes) drawQuestion(r *rng, ops int) (question, []part) {
 		p := z.drawExpr(r, ops)
 		return question{family: Expr, asked: []expr{p.expr}}, []part{p}
 	case Compare:
-		a, b := z.drawExpr(r, 2), z.drawExpr(r, 2)
+		a, b := z.drawExpr(r, max(2, ops-2)), z.drawExpr(r, 2)
 		if a.value() == b.value() || a.meets(&b) || b.meets(&a) {
 			return question{}, nil
 		}
@@ -176,6 +180,7 @@ var shapes = map[int][]string{
 	2: {"a+b*c", "a-b*c", "a*(b+c)", "a-(b-c)", "a-(b+c)"},
 	3: {"a*b+c*d", "a*b-c*d", "a*b-(c-d)", "a*b-(c+d)", "a+b-(c-d)", "a*b+a*c", "(a+b)*c-d", "a+b*c-d"},
 	4: {"a+b*c-(d-e)", "a*b+c-d*e", "a*b-c*d+e", "a*b+c-(d-e)", "a*b+c-(d+e)", "(a+b)*c-(d-e)", "a*b+a*c-d"},
+	5: {"a+b*c-(d-e)+f", "a*b+c-d*e-f", "a*b-c*d+e-f", "a*b+c*d-(e-f)", "a*b-c-(d-e)+f", "(a+b)*c-(d-e)-f", "a*b+a*c-(d-e)"},
 }
 
 // drawExpr draws an expression of so many operations in which at least one

@@ -27,7 +27,7 @@ type drawn struct {
 
 func drawAny(t *rapid.T) drawn {
 	q := Sequence{
-		Level: rapid.SampledFrom([]Level{Small, Medium}).Draw(t, "level"),
+		Level: rapid.SampledFrom([]Level{Small, Medium, Large}).Draw(t, "level"),
 		Split: rapid.SampledFrom([]Split{Train, Test}).Draw(t, "split"),
 		Seed:  rapid.Uint64().Draw(t, "seed"),
 	}
@@ -78,7 +78,7 @@ func items(t require.TestingT, p *Problem) []rubric.Item {
 // never change: runs are compared by the problems that they saw.
 func TestDrawsNeverChange(t *testing.T) {
 	var b strings.Builder
-	for _, level := range []Level{Small, Medium} {
+	for _, level := range []Level{Small, Medium, Large} {
 		for _, split := range []Split{Train, Test} {
 			q := Sequence{level, split, 7}
 			for i, p := range q.From(1000) {
@@ -156,8 +156,8 @@ func TestNewSequence(t *testing.T) {
 	q, err := NewSequence("medium", "test", 5)
 	require.NoError(t, err)
 	require.Equal(t, Sequence{Medium, Test, 5}, q)
-	_, err = NewSequence("large", "test", 5)
-	require.EqualError(t, err, `arith: level "large" is neither small nor medium`)
+	_, err = NewSequence("huge", "test", 5)
+	require.EqualError(t, err, `arith: level "huge" is not small, medium or large`)
 	_, err = NewSequence("small", "both", 5)
 	require.EqualError(t, err, `arith: split "both" is neither train nor test`)
 }
@@ -207,7 +207,12 @@ func TestRightSolutions(t *testing.T) {
 		long := p.write(func(pt *part) []equation { return pt.right })
 		solutions := []string{long, p.Right(p.number, p.Problem)}
 		if p.parts[0].short != nil {
-			short := p.write(func(pt *part) []equation { return pt.short })
+			short := p.write(func(pt *part) []equation {
+				if pt.short == nil { // the other part of a Compare
+					return pt.right
+				}
+				return pt.short
+			})
 			require.Contains(t, []string{long, short}, solutions[1])
 			solutions = append(solutions, short)
 		}
@@ -340,6 +345,11 @@ func TestLearners(t *testing.T) {
 			"accuracy": .605, "frr": .378, "step accuracy": .537, "wrong in right": .324, "right in wrong": .291,
 			"SUGGEST": 3.60, "PITFALL": 2.22, "BONUS": .12, "steps": 3.52, "bytes": 122.5,
 			"expr": .40, "word": .225, "unit": .115, "percent": .115, "compare": .145,
+		},
+		Large: {
+			"accuracy": .583, "frr": .347, "step accuracy": .542, "wrong in right": .317, "right in wrong": .317,
+			"SUGGEST": 4.49, "PITFALL": 2.33, "BONUS": .17, "steps": 4.36, "bytes": 145,
+			"expr": .40, "word": .15, "unit": .15, "percent": .15, "compare": .145,
 		},
 	} {
 		const n = 10_000
