@@ -22,8 +22,8 @@ if command -v flock >/dev/null && ! flock -n "$lock"; then
 	flock "$lock"
 fi
 
-export SEED=${SEED:-0} N=${N:-8} MAX_TOKENS=${MAX_TOKENS:-128} SOLUTIONS=${SOLUTIONS:-63000}
-export ESTIMATOR=${ESTIMATOR:-srar} FILTER=${FILTER:-acc} LR=${LR:-1e-3} MINI_BATCH=${MINI_BATCH:-32}
+export SEED=${SEED:-0} N=${N:-8} MAX_TOKENS=${MAX_TOKENS:-128} SOLUTIONS=${SOLUTIONS:-57000}
+export ESTIMATOR=${ESTIMATOR:-srar} FILTER=${FILTER:-acc} LR=${LR:-5e-4} MINI_BATCH=${MINI_BATCH:-32}
 export PREPARE_FLAGS="--instruction /dev/null" # the prompt is the problem alone
 export GOGC=${GOGC:-400}                       # small heaps: encoding takes half the time with rarer collections
 problems=${PROBLEMS:-256} tests=${TESTS:-500}

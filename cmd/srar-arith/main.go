@@ -48,7 +48,7 @@ general
 
 examples
   srar-arith --split test --count 500 > test.jsonl
-  srar-arith --level large --solutions --count 63000 | srar-prepare | srar-encode --model M > warm.arrow
+  srar-arith --level large --solutions --count 57000 | srar-prepare | srar-encode --model M > warm.arrow
 `
 
 func main() {
