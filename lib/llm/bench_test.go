@@ -7,9 +7,9 @@ import (
 	"srar/lib/ckpt"
 )
 
-// small is the policy of the arithmetic task: 74,016 parameters.
+// small is the policy of the arithmetic task: 172,576 parameters.
 var small = ckpt.Config{
-	ModelType: "qwen3", Vocab: 384, Hidden: 48, Intermediate: 144, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 12,
+	ModelType: "qwen3", Vocab: 384, Hidden: 64, Intermediate: 192, Layers: 3, Heads: 4, KVHeads: 2, HeadDim: 16,
 	MaxPositions: 512, RopeTheta: 10000, RMSNormEps: 1e-6, Tied: true, QKNorm: true, DType: "float32",
 }
 

@@ -109,7 +109,7 @@ func (c *cpu) Close() {
 const (
 	// grain is the least work of a chunk, in steps of about a nanosecond of SIMD
 	// code: handing a chunk to another thread costs some hundreds of them.
-	grain = 4000
+	grain = 1000
 	// flopsPerStep is how many multiplications of a product fit into one step.
 	flopsPerStep = 64
 )
