@@ -39,10 +39,10 @@
 //
 // The training must fit in the memory that is free, or in --memory, or it does
 // not begin; --dry-run says what it takes, without reading any rows. Measured at
-// its peak, SmolLM2-135M in bfloat16 on rows of 288 tokens takes 4.6 GiB; with
-// --micro-tokens 256 3.9, with --checkpoint-activations 3.7, with --optimizer
-// adamw8bit 3.9, with the last two 3.1, with --lora-rank 16 and
-// --checkpoint-activations 2.1; Qwen3-0.6B with --checkpoint-activations 15.8.
+// its peak, SmolLM2-135M in bfloat16 on rows of 288 tokens takes 3.9 GiB; with
+// --checkpoint-activations 3.7, with --optimizer adamw8bit 3.2, with both 3.0, with
+// --lora-rank 16 and --checkpoint-activations 2.0; Qwen3-0.6B with
+// --checkpoint-activations 15.8.
 //
 // An --out that is complete and was made from the same parent, input and flags
 // is left as it is: the command repeats its metrics and exits 0. Made from

@@ -191,9 +191,8 @@ func (u *update) schema() *stream.Schema {
 
 // load makes the trainer, in the state in which the parent's was.
 func (u *update) load() (err error) {
-	u.model.MicroTokens = u.microTokens
-	if u.microTokens == 0 {
-		u.model.MicroTokens = llm.MicroTokens(u.parent.Config, u.checkpoint)
+	if u.microTokens > 0 {
+		u.model.MicroTokens = u.microTokens
 	}
 	if u.low != nil {
 		u.trainer, err = llm.NewAdapterTrainer(u.model, u.parent, u.low, u.loss, u.optim)

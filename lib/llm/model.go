@@ -147,7 +147,7 @@ func build(be op.Backend, c ckpt.Config) *Model {
 func (m *Model) defaults() {
 	const activations, logits = 2 << 30, 128 << 20 // bytes
 	trained := (m.actWidth(true)*len(m.layers) + m.gradWidth()) * 4
-	m.MicroTokens = min(max(activations/trained, 256), 1024) // more leaves the cache and is slower
+	m.MicroTokens = min(max(activations/trained, 256), 512) // more takes memory and is not faster
 	m.logitRows = min(max(logits/(4*m.cfg.Vocab)/32*32, 32), 1024)
 	m.MaxRows = 256
 	m.CacheBytes = 4 << 30

@@ -10,7 +10,7 @@ type Plan struct {
 	Numerics              op.Numerics
 	EightBit              bool // see [Optim]
 	CheckpointActivations bool // see [Trainer]
-	MicroTokens           int  // see [Model]; 0: [MicroTokens]
+	MicroTokens           int  // see [Model]; 0: what a model has from the start
 	// Adapter is what alone moves; nil: every weight.
 	Adapter *ckpt.Adapter
 }
@@ -33,24 +33,13 @@ func (f Footprint) Total() int64 {
 	return f.Weights + f.Masters + f.Gradients + f.Moments + f.Activations
 }
 
-// MicroTokens returns the bound on the tokens fed at once that suits a model: more
-// leave the processor's cache. Who recomputes activations wants memory, and gets less.
-func MicroTokens(c ckpt.Config, checkpointActivations bool) int {
-	if checkpointActivations {
-		return 512
-	}
-	m := Model{cfg: c}
-	m.defaults()
-	return m.MicroTokens
-}
-
 // Footprint returns the memory that training c so takes.
 func (p Plan) Footprint(c *ckpt.Checkpoint) (Footprint, error) {
 	m := Model{cfg: c.Config}
 	m.defaults()
 	f := Footprint{Tokens: p.MicroTokens}
 	if f.Tokens == 0 {
-		f.Tokens = MicroTokens(c.Config, p.CheckpointActivations)
+		f.Tokens = m.MicroTokens
 	}
 	rounded := false
 	var trained []ckpt.Parameter
