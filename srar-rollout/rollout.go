@@ -134,7 +134,7 @@ func (o *options) openModel(t *tool.Tool, p *policy) (*llm.Model, error) {
 	if memory == 0 {
 		memory = tool.FreeMemory() / 4 * 3
 	}
-	m, err := llm.LoadCPU(p.Checkpoint, o.compute, threads)
+	m, err := llm.LoadCPU(p.Checkpoint, llm.Frozen, o.compute, threads)
 	if err != nil {
 		return nil, err
 	}

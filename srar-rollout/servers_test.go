@@ -46,7 +46,7 @@ func serve(t testing.TB, kind string, edit ...func(*host)) *host {
 	require.NoError(t, err)
 	c, err := ckpt.Open(golden.Model(t))
 	require.NoError(t, err)
-	m, err := llm.Load(be, c)
+	m, err := llm.Load(be, c, llm.Frozen)
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
 	h := &host{kind: kind, name: "policy", model: m}

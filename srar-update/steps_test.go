@@ -265,7 +265,7 @@ func TestRecordedLogprobs(t *testing.T) {
 	defer c.Close()
 	digest, err := c.Digest()
 	require.NoError(t, err)
-	m, err := llm.LoadCPU(c, "f32", 1)
+	m, err := llm.LoadCPU(c, llm.Trained, "f32", 1)
 	require.NoError(t, err)
 	defer m.Close()
 	exact := varied(3)

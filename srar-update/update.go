@@ -97,7 +97,7 @@ func (o *options) run(ctx context.Context, t *tool.Tool) (err error) {
 	}
 	// What lives long is the backend's; tensors on their way are garbage at once.
 	debug.SetGCPercent(20)
-	if u.model, err = llm.LoadCPU(u.parent, o.compute, threads); err != nil {
+	if u.model, err = llm.LoadCPU(u.parent, llm.Trained, o.compute, threads); err != nil {
 		return err
 	}
 	defer u.model.Close()

@@ -79,7 +79,7 @@ func (o *options) run(ctx context.Context, t *tool.Tool) error {
 	if err != nil {
 		return err
 	}
-	m, err := llm.LoadCPU(c, o.compute, threads)
+	m, err := llm.LoadCPU(c, llm.Frozen, o.compute, threads)
 	if err != nil {
 		return err
 	}

@@ -184,7 +184,7 @@ func (b *bench) arithmetic(ctx context.Context, name string, c *ckpt.Checkpoint,
 	defer be.Close()
 	m := &meter{Backend: be}
 	b.doing.Store("loading " + name)
-	model, err := llm.Load(m, c)
+	model, err := llm.Load(m, c, llm.Trained)
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func selftest(ctx context.Context, t *tool.Tool, w io.Writer, c *ckpt.Checkpoint
 		return err
 	}
 	defer be.Close()
-	m, err := llm.Load(be, c)
+	m, err := llm.Load(be, c, llm.Frozen)
 	if err != nil {
 		return err
 	}

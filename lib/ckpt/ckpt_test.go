@@ -59,6 +59,18 @@ func floats(t *testing.T, c *Checkpoint) map[string][]float32 {
 		require.NoError(t, err)
 		w[name], err = x.Float32()
 		require.NoError(t, err)
+		if len(x.Shape) < 2 {
+			continue
+		}
+		for _, n := range []int{1, 5, x.Shape[0]} {
+			var rows []float32
+			require.NoError(t, x.EachRows(n, func(lo int, part []float32) error {
+				require.Equal(t, len(rows), lo*x.Shape[1])
+				rows = append(rows, part...)
+				return nil
+			}))
+			require.Equal(t, w[name], rows, "%s, %d rows at a time", name, n)
+		}
 	}
 	return w
 }

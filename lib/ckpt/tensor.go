@@ -41,21 +41,80 @@ func (t Tensor) Bytes() ([]byte, error) {
 // Float32 returns the elements of an F32, BF16 or F16 tensor as float32,
 // which holds all three exactly.
 func (t Tensor) Float32() ([]float32, error) {
-	if !t.DType.float() {
-		return nil, fmt.Errorf("tensor %q is %s; weights are read from F32, BF16 and F16", t.Name, t.DType)
+	if err := t.isFloat(); err != nil {
+		return nil, err
 	}
 	if t.merged != nil {
 		return t.merged.float32()
 	}
 	x := make([]float32, t.Len())
-	return x, t.guard(func() {
+	n, _ := t.rowsOf()
+	return x, t.read(x, 0, n)
+}
+
+// EachRows calls visit with what Float32 returns of a matrix, n rows at a time and
+// the rest, lo being the first. visit must not keep x.
+func (t Tensor) EachRows(n int, visit func(lo int, x []float32) error) error {
+	if err := t.isFloat(); err != nil {
+		return err
+	}
+	rows, width := t.rowsOf()
+	var whole, part []float32
+	if t.merged != nil {
+		var err error
+		if whole, err = t.merged.float32(); err != nil {
+			return err
+		}
+	} else {
+		part = make([]float32, min(n, rows)*width)
+	}
+	for lo := 0; lo < rows; lo += n {
+		hi := min(lo+n, rows)
+		x := part
+		if t.merged != nil {
+			x = whole[lo*width : hi*width]
+		} else if err := t.read(x, lo, hi); err != nil {
+			return err
+		}
+		if err := visit(lo, x[:(hi-lo)*width]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t Tensor) isFloat() error {
+	if !t.DType.float() {
+		return fmt.Errorf("tensor %q is %s; weights are read from F32, BF16 and F16", t.Name, t.DType)
+	}
+	return nil
+}
+
+// rowsOf returns the number of rows that t is read in, and their length.
+func (t Tensor) rowsOf() (n, width int) {
+	if t.rows != nil {
+		return t.rows.Rows()
+	}
+	if len(t.Shape) == 0 {
+		return 1, 1
+	}
+	n, width = 1, t.Shape[len(t.Shape)-1]
+	for _, d := range t.Shape[:len(t.Shape)-1] {
+		n *= d
+	}
+	return n, width
+}
+
+// read writes rows [lo, hi) of what is stored to x.
+func (t Tensor) read(x []float32, lo, hi int) error {
+	_, width := t.rowsOf()
+	return t.guard(func() {
 		if t.rows == nil {
-			decode(x, t.raw, t.DType)
+			decode(x[:(hi-lo)*width], t.raw[lo*width*t.DType.Size():], t.DType)
 			return
 		}
-		n, width := t.rows.Rows()
-		for i := range n {
-			t.rows.Float32(x[i*width:(i+1)*width], i)
+		for i := range hi - lo {
+			t.rows.Float32(x[i*width:(i+1)*width], lo+i)
 		}
 	})
 }

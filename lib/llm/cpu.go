@@ -25,7 +25,7 @@ func Numerics(c ckpt.Config, compute string) (op.Numerics, error) {
 
 // LoadCPU loads a checkpoint for this machine's processor, to compute in
 // [Numerics]; close the model after use.
-func LoadCPU(c *ckpt.Checkpoint, compute string, threads int) (*Model, error) {
+func LoadCPU(c *ckpt.Checkpoint, use Use, compute string, threads int) (*Model, error) {
 	n, err := Numerics(c.Config, compute)
 	if err != nil {
 		return nil, fmt.Errorf("load model: %w", err)
@@ -34,7 +34,7 @@ func LoadCPU(c *ckpt.Checkpoint, compute string, threads int) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := Load(be, c)
+	m, err := Load(be, c, use)
 	if err != nil {
 		be.Close()
 		return nil, err

@@ -30,7 +30,7 @@ func TestFamilies(t *testing.T) {
 		dir := filepath.Dir(path)
 		c, err := ckpt.Open(dir)
 		require.NoError(t, err)
-		m, err := Load(be, c)
+		m, err := Load(be, c, Trained)
 		require.NoError(t, err)
 		require.NoError(t, c.Close())
 		require.Equal(t, e.WindowChanges, c.Config.Window, dir)

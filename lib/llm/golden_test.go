@@ -187,7 +187,7 @@ func TestGoldenResume(t *testing.T) {
 	for _, dir := range goldenModels(t, "checkpoint/config.json") {
 		parent, err := ckpt.Open(filepath.Join(dir, "checkpoint"))
 		require.NoError(t, err)
-		m, err := Load(be, parent)
+		m, err := Load(be, parent, Trained)
 		require.NoError(t, err)
 		rows := randomRows(m.cfg, 5, 4)
 		step := func(tr *Trainer) Metrics {
@@ -207,7 +207,7 @@ func TestGoldenResume(t *testing.T) {
 		require.NoError(t, parent.Close())
 		c, err := ckpt.Open(next)
 		require.NoError(t, err)
-		again, err := Load(be, c)
+		again, err := Load(be, c, Trained)
 		require.NoError(t, err)
 		equalState(t, weights(m), weights(again))
 		opt, err := c.Optimizer()

@@ -59,7 +59,8 @@ type Model struct {
 	eps    float32
 	rope   *op.Rope
 
-	mem    op.Buf      // every parameter
+	use    Use
+	mem    op.Buf      // every parameter, or those that mem holds (see Use)
 	packed []op.Weight // of the matrices that MatMul reads; nil for the others
 
 	logitRows int // rows of logits in one piece
@@ -72,6 +73,7 @@ type param struct {
 	name      string
 	out, in   int // shape; out = 0 for a vector
 	at, n     int
+	held      bool       // it has that place
 	precision ckpt.DType // as stored
 }
 
@@ -87,38 +89,86 @@ type layer struct {
 	gateBias, upBias, downBias         int
 }
 
-// Load reads the weights of a checkpoint, converted to float32, to the
-// backend. The checkpoint may be closed afterwards.
-func Load(be op.Backend, c *ckpt.Checkpoint) (*Model, error) {
-	m := build(be, c.Config)
+// Use says what a model is for, and with that how much memory its weights take.
+type Use uint8
+
+const (
+	// Trained keeps every weight as float32 beside the forms that products read.
+	Trained Use = iota
+	// Frozen keeps matrices only as [Model.Generate] and [Model.Score] read them, the
+	// embedding as float32; there can be no [Trainer].
+	Frozen
+)
+
+// pieceLen is how much of a matrix is converted at a time: what stays in the cache.
+const pieceLen = 1 << 18
+
+// Load reads the weights of a checkpoint to the backend. The checkpoint may be
+// closed afterwards.
+func Load(be op.Backend, c *ckpt.Checkpoint, use Use) (*Model, error) {
+	m := build(be, c.Config, use)
+	var piece op.Buf
 	for i := range m.params {
-		p := &m.params[i]
-		t, err := c.Tensor(p.name)
-		if err != nil {
+		if err := m.read(i, c, &piece); err != nil {
 			return nil, fmt.Errorf("load model: %w", err)
 		}
-		w, err := t.Float32()
-		if err != nil {
-			return nil, fmt.Errorf("load model: %w", err)
-		}
-		p.precision = t.DType
-		be.Write(m.vec(i), w)
 	}
-	m.pack()
+	if piece.Len() > 0 {
+		be.Free(piece)
+	}
+	if use == Trained {
+		m.pack()
+	}
 	return m, nil
+}
+
+// read reads parameter i, by way of piece where it is kept only as products read
+// it.
+func (m *Model) read(i int, c *ckpt.Checkpoint, piece *op.Buf) error {
+	p := &m.params[i]
+	t, err := c.Tensor(p.name)
+	if err != nil {
+		return err
+	}
+	p.precision = t.DType
+	width := max(p.in, 1)
+	rows := (pieceLen/width + 31) / 32 * 32
+	pack := m.use == Frozen && m.multiplied(i)
+	if pack {
+		m.packed[i] = m.be.NewWeight(p.out, p.in)
+		m.grow(piece, rows*width)
+	}
+	return t.EachRows(rows, func(lo int, x []float32) error {
+		if p.held {
+			m.be.Write(m.vec(i).Slice(lo*width, p.n), x)
+		}
+		if pack {
+			m.be.Write(*piece, x)
+			m.be.PackRows(m.packed[i], *piece, lo, len(x)/width)
+		}
+		return nil
+	})
+}
+
+// multiplied reports whether MatMul reads parameter i: vectors it does not, nor an
+// embedding that is only a table.
+func (m *Model) multiplied(i int) bool {
+	return m.params[i].out > 0 && (i > 0 || m.head == 0)
 }
 
 // build lays out a model whose weights are still zero and not packed. The sizes
 // fit each other: [ckpt.Open] has seen to that.
-func build(be op.Backend, c ckpt.Config) *Model {
-	m := &Model{be: be, cfg: c, eps: float32(c.RMSNormEps), rope: rotary(c)}
+func build(be op.Backend, c ckpt.Config, use Use) *Model {
+	m := &Model{be: be, cfg: c, use: use, eps: float32(c.RMSNormEps), rope: rotary(c)}
 	size, index := 0, map[string]int{}
 	for i, t := range c.Parameters() {
-		p := param{name: t.Name, at: size, n: t.Shape[0], precision: ckpt.F32}
+		p := param{name: t.Name, at: size, n: t.Shape[0], precision: ckpt.F32, held: use == Trained || i == 0 || len(t.Shape) == 1}
 		if len(t.Shape) == 2 {
 			p.out, p.in, p.n = t.Shape[0], t.Shape[1], t.Shape[0]*t.Shape[1]
 		}
-		size += (p.n + align - 1) / align * align
+		if p.held {
+			size += roundUp(p.n)
+		}
 		m.params = append(m.params, p)
 		index[strings.TrimSuffix(strings.TrimPrefix(t.Name, "model."), ".weight")] = i
 	}
@@ -157,12 +207,11 @@ func (m *Model) defaults() {
 // pack prepares the matrices for products.
 func (m *Model) pack() {
 	for i, p := range m.params {
-		if p.out == 0 || i == 0 && m.head != 0 { // vectors, and an embedding that is only a table
-			continue
-		}
-		if m.packed[i] != nil {
+		switch {
+		case !m.multiplied(i):
+		case m.packed[i] != nil:
 			m.be.Repack(m.packed[i])
-		} else {
+		default:
 			m.packed[i] = m.be.Pack(m.vec(i), p.out, p.in)
 		}
 	}
@@ -174,5 +223,8 @@ func (m *Model) vec(i int) op.Buf { return m.place(m.mem, i) }
 // place returns the part of mem that belongs to a parameter.
 func (m *Model) place(mem op.Buf, i int) op.Buf {
 	p := &m.params[i]
+	if !p.held {
+		panic("llm: a frozen model keeps no numbers of " + p.name)
+	}
 	return mem.Slice(p.at, p.at+p.n)
 }

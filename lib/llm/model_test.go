@@ -63,7 +63,7 @@ func newBackend(t testing.TB, threads int) op.Backend {
 // newModel returns a model with weights drawn from seed: of a size that makes
 // attention and logits matter, as a model fresh from initialisation would not.
 func newModel(t testing.TB, be op.Backend, c ckpt.Config, seed uint64) *Model {
-	m := build(be, c)
+	m := build(be, c, Trained)
 	for i, p := range m.params {
 		r := rand.New(rand.NewPCG(seed, uint64(i)))
 		w := make([]float32, p.n)
@@ -152,7 +152,7 @@ func loadGolden(t testing.TB, be op.Backend, dir string) *Model {
 	c, err := ckpt.Open(filepath.Join(dir, "checkpoint"))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, c.Close()) }()
-	m, err := Load(be, c)
+	m, err := Load(be, c, Trained)
 	require.NoError(t, err)
 	return m
 }
@@ -175,6 +175,40 @@ func equalBits(t testing.TB, want, got []float32, what ...any) {
 	for i := range want {
 		if math.Float32bits(want[i]) != math.Float32bits(got[i]) {
 			require.Fail(t, "bits differ", "%v: element %d is %v, not %v", fmt.Sprint(what...), i, got[i], want[i])
+		}
+	}
+}
+
+// TestFrozen: a model that keeps its matrices only as products read them computes
+// the same bits in less memory, and cannot be trained.
+func TestFrozen(t *testing.T) {
+	for _, shape := range []ckpt.Config{tiny, untied(tiny)} {
+		shape.Architecture, shape.Intermediate = "Qwen3ForCausalLM", 9000
+		shape.Vocab = 2*pieceLen/shape.Hidden + 77 // more than two pieces
+		dir := filepath.Join(t.TempDir(), "M0")
+		require.NoError(t, ckpt.Init(dir, shape, nil, 1, nil))
+		c, err := ckpt.Open(dir)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, c.Close()) }()
+		for _, numerics := range both {
+			rows := randomRows(shape, 5, 1)
+			var logp, entropy [2][][]float32
+			var held [2]int64
+			for use, be := range []op.Backend{backendOf(t, 2, numerics), backendOf(t, 2, numerics)} {
+				m, err := Load(be, c, Use(use))
+				require.NoError(t, err)
+				held[use] = be.Held()
+				logp[use], entropy[use], err = m.Score(rows)
+				require.NoError(t, err)
+				if m.use == Frozen {
+					require.Panics(t, func() { _, _ = NewTrainer(m, pg(), adam) })
+				}
+			}
+			for i := range rows {
+				equalBits(t, logp[Trained][i], logp[Frozen][i], numerics, i)
+				equalBits(t, entropy[Trained][i], entropy[Frozen][i], numerics, i)
+			}
+			require.Less(t, held[Frozen], held[Trained])
 		}
 	}
 }

@@ -131,6 +131,9 @@ func bareTrainer(m *Model, l Loss, o Optim) (*Trainer, error) {
 	if err := errors.Join(l.check(), o.check()); err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
+	if m.use == Frozen {
+		panic("llm: a trainer of a frozen model")
+	}
 	return &Trainer{m: m, loss: l, opt: o, MostDifference: math.Inf(1), grad: m.be.New(m.mem.Len())}, nil
 }
 

@@ -32,7 +32,7 @@ func newLora(t *testing.T, be op.Backend, dtype string, targets ...string) *lora
 			p.B[i] = float32(i%7-3) / 16
 		}
 	}
-	x.m, err = Load(be, x.c)
+	x.m, err = Load(be, x.c, Trained)
 	require.NoError(t, err)
 	return x
 }
@@ -155,10 +155,10 @@ func TestAdapterGoesOn(t *testing.T) {
 		require.NoError(t, err)
 		c := openAt(t, x.base.Path())
 		require.NoError(t, c.Apply(a))
-		m, err := Load(be, c)
+		m, err := Load(be, c, Trained)
 		require.NoError(t, err)
 		require.NoError(t, ckpt.Write(dir+"/merged", ckpt.Update{Parent: c}))
-		merged, err := Load(be, openAt(t, dir+"/merged"))
+		merged, err := Load(be, openAt(t, dir+"/merged"), Trained)
 		require.NoError(t, err)
 		for _, other := range []*Model{m, merged} {
 			got, _, err := other.Score(rows)

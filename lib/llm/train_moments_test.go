@@ -78,7 +78,7 @@ func TestRestoreRefusesNumbers(t *testing.T) {
 	c, err := ckpt.Open(dir)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, c.Close()) }()
-	m, err := Load(newBackend(t, 1), c)
+	m, err := Load(newBackend(t, 1), c, Trained)
 	require.NoError(t, err)
 	tr := newTrainer(t, m, pg(), adam)
 	restore := func(u ckpt.Update) error {
@@ -115,7 +115,7 @@ func TestEightBitMoments(t *testing.T) {
 	defer func() { require.NoError(t, c.Close()) }()
 	be := newBackend(t, 2)
 	load := func() *Model {
-		m, err := Load(be, c)
+		m, err := Load(be, c, Trained)
 		require.NoError(t, err)
 		return m
 	}
@@ -137,7 +137,7 @@ func TestEightBitMoments(t *testing.T) {
 	d, err := ckpt.Open(next)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, d.Close()) }()
-	again, err := Load(be, d)
+	again, err := Load(be, d, Trained)
 	require.NoError(t, err)
 	opt, err := d.Optimizer()
 	require.NoError(t, err)

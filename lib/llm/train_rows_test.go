@@ -182,7 +182,7 @@ func TestFootprint(t *testing.T) {
 		require.NoError(t, err)
 		want, err := p.Footprint(parent)
 		require.NoError(t, err)
-		m, err := LoadCPU(parent, c.compute, 2)
+		m, err := LoadCPU(parent, Trained, c.compute, 2)
 		require.NoError(t, err)
 		defer m.Close()
 		m.MicroTokens = p.MicroTokens

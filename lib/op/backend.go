@@ -30,9 +30,9 @@ func (b Buf) Len() int { return len(b.data) }
 // Slice returns the part [lo, hi) of b; it shares b's memory.
 func (b Buf) Slice(lo, hi int) Buf { return Buf{b.data[lo:hi:hi]} }
 
-// Weight is a matrix W [out, in] prepared for products from both sides. The
-// backend keeps its own layouts; the matrix itself stays in the Buf it was
-// made from, which the optimiser changes. Call [Backend.Repack] after that.
+// Weight is a matrix W [out, in] prepared for products, in layouts of the
+// backend's own. The matrix itself stays in the Buf that [Backend.Pack] made it
+// from, which the optimiser changes; call [Backend.Repack] after that.
 type Weight interface {
 	// Dims returns the number of rows (outputs) and columns (inputs) of W.
 	Dims() (out, in int)
@@ -101,6 +101,11 @@ type Backend interface {
 	// Pack prepares w [out, in] until Close; Repack does so again after w changed.
 	Pack(w Buf, out, in int) Weight
 	Repack(w Weight)
+	// NewWeight returns a zero W [out, in] that is kept nowhere but as MatMul reads it:
+	// Repack and MatMulGradX panic. PackRows sets its rows [lo, lo+n) to rows [n, in];
+	// lo is a multiple of 32, and so is n unless these are the last ones.
+	NewWeight(out, in int) Weight
+	PackRows(w Weight, rows Buf, lo, n int)
 
 	// MatMul computes y [n, out] = x [n, in] · Wᵀ. With add the reduction of each
 	// element starts from the stored y instead of +0.

@@ -231,6 +231,31 @@ func TestAttentionGradApart(t *testing.T) {
 	})
 }
 
+// TestWeightOfRows: a weight made of rows, in pieces of any sizes, multiplies as
+// one made of the whole matrix.
+func TestWeightOfRows(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *cpu) {
+		rapid.Check(t, func(rt *rapid.T) {
+			n, in, out := rapid.IntRange(1, 20).Draw(rt, "rows"), rapid.IntRange(1, 70).Draw(rt, "in"), rapid.IntRange(1, 200).Draw(rt, "out")
+			r := newNoise(rapid.Uint64().Draw(rt, "seed"))
+			x, w := b.buf(r.floats(n*in)), b.buf(r.floats(out*in))
+			whole, made := b.Pack(w, out, in), b.NewWeight(out, in)
+			for lo := 0; lo < out; {
+				hi := min(lo+panel*rapid.IntRange(1, 4).Draw(rt, "panels"), out)
+				b.PackRows(made, w.Slice(lo*in, hi*in), lo, hi-lo)
+				lo = hi
+			}
+			want, got := b.New(n*out), b.New(n*out)
+			b.MatMul(want, x, whole, n, false)
+			b.MatMul(got, x, made, n, false)
+			sameBits(t, b.floats(want), b.floats(got))
+			require.Panics(t, func() { b.MatMulGradX(x, want, made, n, false) })
+			require.Panics(t, func() { b.Repack(made) })
+			require.Panics(t, func() { b.PackRows(made, w, 1, 1) })
+		})
+	})
+}
+
 // TestBatchSplit: what a row gets does not depend on the rows beside it, and
 // gradients that reduce over rows go on where they stopped.
 func TestBatchSplit(t *testing.T) {

@@ -2,9 +2,9 @@ package op
 
 import "fmt"
 
-// weight is a matrix [out, in] and its packed forms.
+// weight is a matrix [out, in] in the forms that products read.
 type weight struct {
-	w       []float32
+	w       []float32 // the matrix itself; nil where it came in rows
 	out, in int
 	forward right // Wᵀ, the lanes over outputs
 	// backward is W, the lanes over inputs. It is made when the first gradient is
@@ -15,42 +15,67 @@ type weight struct {
 
 func (w *weight) Dims() (out, in int) { return w.out, w.in }
 
-func (c *cpu) Pack(w Buf, out, in int) Weight {
-	m := &weight{w: need("Pack", w, out*in), out: out, in: in, outputs: []Span{{0, out}}}
+func (c *cpu) NewWeight(out, in int) Weight {
 	n := c.numerics.columnsLen(in, out)
-	m.forward = right{c.heap.get(n, false), n / panels(out), panel}
-	c.packForward(m)
+	return &weight{out: out, in: in, outputs: []Span{{0, out}}, forward: right{c.heap.get(n, true), n / panels(out), panel}}
+}
+
+func (c *cpu) PackRows(w Weight, rows Buf, lo, n int) {
+	m := w.(*weight)
+	if lo%panel != 0 || lo+n > m.out || n%panel != 0 && lo+n < m.out {
+		panic(fmt.Sprintf("op: PackRows: rows %d to %d of %d", lo, lo+n, m.out))
+	}
+	c.packForward(m, need("PackRows", rows, n*m.in), lo, n)
+}
+
+func (c *cpu) Pack(w Buf, out, in int) Weight {
+	m := c.NewWeight(out, in).(*weight)
+	m.w = need("Pack", w, out*in)
+	c.packForward(m, m.w, 0, out)
 	return m
 }
 
 func (c *cpu) Repack(w Weight) {
 	m := w.(*weight)
-	c.packForward(m)
+	c.packForward(m, m.matrix("Repack"), 0, m.out)
 	if m.backward.b != nil {
 		c.packBackward(m)
 	}
 }
 
+// matrix returns the matrix itself, which a weight made of rows does not have.
+func (w *weight) matrix(name string) []float32 {
+	if w.w == nil {
+		panic("op: " + name + ": the weight was made of rows")
+	}
+	return w.w
+}
+
 // panels returns the number of panels that n columns take.
 func panels(n int) int { return (n + panel - 1) / panel }
 
-// packForward transposes a weight into panels, its items.
-func (c *cpu) packForward(m *weight) {
-	c.jobs.packForward = packForward{m}
-	c.split(panels(m.out), panel*m.in/8, &c.jobs.packForward)
+// packForward transposes rows of a weight into panels, its items.
+type packForward struct {
+	*weight
+	rows  []float32
+	first int // panel
+	n     int // rows
 }
 
-type packForward struct{ *weight }
+func (c *cpu) packForward(m *weight, rows []float32, lo, n int) {
+	c.jobs.packForward = packForward{m, rows, lo / panel, n}
+	c.split(panels(n), panel*m.in/8, &c.jobs.packForward)
+}
 
 func (m *packForward) do(t *thread, lo, hi int) {
 	for p := lo; p < hi; p++ {
-		t.column(m.forward.b[p*m.forward.bp:], m.w[p*panel*m.in:], m.in, m.in, min(panel, m.out-p*panel))
+		t.column(m.forward.b[(m.first+p)*m.forward.bp:], m.rows[p*panel*m.in:], m.in, m.in, min(panel, m.n-p*panel))
 	}
 }
 
 // packBackward copies a weight into panels.
 func (c *cpu) packBackward(m *weight) {
-	c.packPanels(m.backward.b, m.w, m.in, m.in, m.outputs)
+	c.packPanels(m.backward.b, m.matrix("MatMulGradX"), m.in, m.in, m.outputs)
 }
 
 // pack writes the w ≤ 32 rows of x [w, ld], n long, as columns of one panel
