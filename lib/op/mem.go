@@ -23,12 +23,13 @@ func newHeap() *heap {
 	return &heap{live: map[*float32]int{}, free: map[int][][]float32{}}
 }
 
-// class rounds n up to one of four sizes per power of two, at least 64.
+// class rounds n up to one of four sizes per power of two, at least 64, and no
+// further than to a huge page of 2 MiB.
 func class(n int) int {
 	if n <= 64 {
 		return 64
 	}
-	s := bits.Len(uint(n-1)) - 3
+	s := min(bits.Len(uint(n-1))-3, 19)
 	return (n + 1<<s - 1) >> s << s
 }
 
