@@ -56,21 +56,30 @@ func (m *meter) Attend(o, q op.Buf, caches []op.Cache, layer int, seq []op.Span,
 	m.Backend.Attend(o, q, caches, layer, seq, h, g, c)
 }
 
-func (m *meter) MatMul(y, x op.Buf, w op.Weight, n int, add bool) {
-	out, in := w.Dims()
-	defer m.note("MatMul", out, in, time.Now())
-	m.Backend.MatMul(y, x, w, n, add)
+// product notes a product of the matrices of maps, as if they were one.
+func (m *meter) product(name string, maps []op.Linear, start time.Time) {
+	outs, in := 0, 0
+	for _, l := range maps {
+		var out int
+		out, in = l.W.Dims()
+		outs += out
+	}
+	m.note(name, outs, in, start)
 }
 
-func (m *meter) MatMulGradX(dx, dy op.Buf, w op.Weight, n int, add bool) {
-	out, in := w.Dims()
-	defer m.note("MatMulGradX", out, in, time.Now())
-	m.Backend.MatMulGradX(dx, dy, w, n, add)
+func (m *meter) MatMul(maps []op.Linear, x op.Buf, n int, add bool) {
+	defer m.product("MatMul", maps, time.Now())
+	m.Backend.MatMul(maps, x, n, add)
 }
 
-func (m *meter) MatMulGradW(dw, dy, x op.Buf, seq []op.Span, out, in int) {
-	defer m.note("MatMulGradW", out, in, time.Now())
-	m.Backend.MatMulGradW(dw, dy, x, seq, out, in)
+func (m *meter) MatMulGradX(dx op.Buf, maps []op.Linear, n int, add bool) {
+	defer m.product("MatMulGradX", maps, time.Now())
+	m.Backend.MatMulGradX(dx, maps, n, add)
+}
+
+func (m *meter) MatMulGradW(maps []op.Linear, x op.Buf, seq []op.Span) {
+	defer m.product("MatMulGradW", maps, time.Now())
+	m.Backend.MatMulGradW(maps, x, seq)
 }
 
 func (m *meter) EmbedGrad(dtable, dy op.Buf, ids []int32, d int) {

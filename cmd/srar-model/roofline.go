@@ -13,7 +13,7 @@ import (
 // count as nothing.
 
 // operator names operators of one kind and shape: a method of [op.Backend] and, of
-// products, the rows and columns of the matrix.
+// products, the columns and all rows of the matrices of a call.
 type operator struct {
 	Name    string
 	Out, In int
@@ -89,10 +89,10 @@ func width(n op.Numerics) float64 {
 // matrix is a product of a layer.
 type matrix struct{ out, in int }
 
-// matrices returns those of a layer.
+// matrices returns those of a layer: that of q, k and v, of o, of gate and up, of down.
 func matrices(c ckpt.Config) []matrix {
 	hc, gc := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	return []matrix{{hc, c.Hidden}, {gc, c.Hidden}, {gc, c.Hidden}, {c.Hidden, hc}, {c.Intermediate, c.Hidden}, {c.Intermediate, c.Hidden}, {c.Hidden, c.Intermediate}}
+	return []matrix{{hc + 2*gc, c.Hidden}, {c.Hidden, hc}, {2 * c.Intermediate, c.Hidden}, {c.Hidden, c.Intermediate}}
 }
 
 // product adds one with so many rows of activations, which reads far bytes for each

@@ -19,10 +19,9 @@ func TestDecoding(t *testing.T) {
 	s := decoding(hand, op.F32, 2, 10)
 	require.Equal(t, map[operator]load{
 		{"Embed", 0, 0}:   {near: 2 * 3 * 4},
-		{"MatMul", 4, 3}:  {flops: 2 * 2 * 12, far: 12 * 4, near: 2 * 3 * 4},
-		{"MatMul", 2, 3}:  {flops: 2 * 2 * 2 * 6, far: 2 * 6 * 4, near: 2 * 2 * 3 * 4},
+		{"MatMul", 8, 3}:  {flops: 2 * 2 * 24, far: 24 * 4, near: 2 * 3 * 4},
 		{"MatMul", 3, 4}:  {flops: 2 * 2 * 12, far: 12 * 4, near: 2 * 4 * 4},
-		{"MatMul", 5, 3}:  {flops: 2 * 2 * 2 * 15, far: 2 * 15 * 4, near: 2 * 2 * 3 * 4},
+		{"MatMul", 10, 3}: {flops: 2 * 2 * 30, far: 30 * 4, near: 2 * 3 * 4},
 		{"MatMul", 3, 5}:  {flops: 2 * 2 * 15, far: 15 * 4, near: 2 * 5 * 4},
 		{"MatMul", 7, 3}:  {flops: 2 * 2 * 21, far: 21 * 4, near: 2 * 3 * 4},
 		{"RMSNorm", 0, 0}: {near: 2 * (3*3 + 4 + 2) * 4},
@@ -45,9 +44,9 @@ func TestTraining(t *testing.T) {
 	s := training(hand, op.F32, 2, 3)
 	const rows, scores = 6, 2 * (1 + 2 + 3)
 	for o, want := range map[operator]load{
-		{"MatMul", 5, 3}:        {flops: 2 * 2 * rows * 15, far: 2 * 15 * 4, near: 2 * rows * 3 * 4},
-		{"MatMulGradX", 5, 3}:   {flops: 2 * 2 * rows * 15, far: 2 * 15 * 4, near: 2 * rows * 5 * 4},
-		{"MatMulGradW", 5, 3}:   {flops: 2 * 2 * rows * 15, far: 2 * 15 * 4, near: 2 * rows * (5 + 3) * 4},
+		{"MatMul", 10, 3}:       {flops: 2 * rows * 30, far: 30 * 4, near: rows * 3 * 4},
+		{"MatMulGradX", 10, 3}:  {flops: 2 * rows * 30, far: 30 * 4, near: rows * 10 * 4},
+		{"MatMulGradW", 10, 3}:  {flops: 2 * rows * 30, far: 30 * 4, near: rows * (10 + 3) * 4},
 		{"MatMulGradW", 7, 3}:   {flops: 2 * rows * 21, far: 21 * 4, near: rows * (7 + 3) * 4},
 		{"LogProb", 0, 0}:       {near: rows * 7 * 4},
 		{"LogProbGrad", 0, 0}:   {near: rows * 7 * 4},

@@ -42,16 +42,21 @@ func (m *Model) carveGrads(buf op.Buf, n int) grads {
 // matrices are left out (nil: none is frozen).
 func (m *Model) blockGrad(i int, a *acts, g *grads, b *batch, sum op.Buf, frozen []bool) {
 	be, c, l, n := m.be, &m.cfg, &m.layers[i], len(b.ids)
-	dw := func(w int, dy, x op.Buf) {
-		if frozen != nil && frozen[w] {
-			return
+	// back does so for products, of whose outputs it is given the gradients.
+	back := func(dx, x op.Buf, matrices ...linear) {
+		m.maps = m.maps[:0]
+		for _, l := range matrices {
+			f := op.Linear{W: m.packed[l.w], Y: l.y}
+			if frozen == nil || !frozen[l.w] {
+				f.DW = m.place(sum, l.w)
+			}
+			m.maps = append(m.maps, f)
 		}
-		out, in := m.packed[w].Dims()
-		be.MatMulGradW(m.place(sum, w), dy, x, b.seq, out, in)
+		be.MatMulGradX(dx, m.maps, n, false)
+		be.MatMulGradW(m.maps, x, b.seq)
 	}
 	// out = mid + down · silu(gate)·up
-	be.MatMulGradX(g.act, g.x, m.packed[l.down], n, false)
-	dw(l.down, g.x, a.act)
+	back(g.act, a.act, linear{l.down, g.x})
 	gate, up := a.gate, a.up
 	be.SwiGLUGrad(gate, up, g.act) // from now on gradients
 	if c.MLPBias {
@@ -59,14 +64,10 @@ func (m *Model) blockGrad(i int, a *acts, g *grads, b *batch, sum op.Buf, frozen
 		be.BiasGrad(m.place(sum, l.gateBias), gate, n, c.Intermediate)
 		be.BiasGrad(m.place(sum, l.upBias), up, n, c.Intermediate)
 	}
-	be.MatMulGradX(g.h, gate, m.packed[l.gate], n, false)
-	be.MatMulGradX(g.h, up, m.packed[l.up], n, true)
-	dw(l.gate, gate, a.h2)
-	dw(l.up, up, a.h2)
+	back(g.h, a.h2, linear{l.gate, gate}, linear{l.up, up})
 	be.RMSNormGrad(g.x, m.place(sum, l.mlpNorm), g.h, a.mid, m.vec(l.mlpNorm), n, c.Hidden, m.eps)
 	// mid = x + o · attention
-	be.MatMulGradX(g.att, g.x, m.packed[l.o], n, false)
-	dw(l.o, g.x, a.att)
+	back(g.att, a.att, linear{l.o, g.x})
 	if c.OBias {
 		be.BiasGrad(m.place(sum, l.oBias), g.x, n, c.Hidden)
 	}
@@ -84,11 +85,6 @@ func (m *Model) blockGrad(i int, a *acts, g *grads, b *batch, sum op.Buf, frozen
 		be.BiasGrad(m.place(sum, l.kBias), g.k, n, c.KVHeads*c.HeadDim)
 		be.BiasGrad(m.place(sum, l.vBias), g.v, n, c.KVHeads*c.HeadDim)
 	}
-	be.MatMulGradX(g.h, g.q, m.packed[l.q], n, false)
-	be.MatMulGradX(g.h, g.k, m.packed[l.k], n, true)
-	be.MatMulGradX(g.h, g.v, m.packed[l.v], n, true)
-	dw(l.q, g.q, a.h1)
-	dw(l.k, g.k, a.h1)
-	dw(l.v, g.v, a.h1)
+	back(g.h, a.h1, linear{l.q, g.q}, linear{l.k, g.k}, linear{l.v, g.v})
 	be.RMSNormGrad(g.x, m.place(sum, l.attnNorm), g.h, a.x, m.vec(l.attnNorm), n, c.Hidden, m.eps)
 }

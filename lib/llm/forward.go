@@ -101,15 +101,28 @@ func (m *Model) grow(b *op.Buf, n int) {
 	*b = m.be.New(n + n/4)
 }
 
+// linear is a matrix, a parameter, and the place of its outputs.
+type linear struct {
+	w int
+	y op.Buf
+}
+
+// multiply computes the outputs of matrices for x, n rows, or adds to them.
+func (m *Model) multiply(x op.Buf, n int, add bool, matrices ...linear) {
+	m.maps = m.maps[:0]
+	for _, l := range matrices {
+		m.maps = append(m.maps, op.Linear{W: m.packed[l.w], Y: l.y})
+	}
+	m.be.MatMul(m.maps, x, n, add)
+}
+
 // block runs layer i over a batch: a.x in, out [N, D] the residual stream
 // after it. Where a.mid and out have memory of their own (keep) all of a stays
 // for the backward pass; else all three are one buffer.
 func (m *Model) block(i int, a *acts, out op.Buf, b *batch, keep bool) {
 	be, c, l, n := m.be, &m.cfg, &m.layers[i], len(b.ids)
 	be.RMSNorm(a.h1, a.x, m.vec(l.attnNorm), n, c.Hidden, m.eps)
-	be.MatMul(a.q, a.h1, m.packed[l.q], n, false)
-	be.MatMul(a.k, a.h1, m.packed[l.k], n, false)
-	be.MatMul(a.v, a.h1, m.packed[l.v], n, false)
+	m.multiply(a.h1, n, false, linear{l.q, a.q}, linear{l.k, a.k}, linear{l.v, a.v})
 	if c.QKVBias {
 		be.Bias(a.q, m.vec(l.qBias), n, c.Heads*c.HeadDim)
 		be.Bias(a.k, m.vec(l.kBias), n, c.KVHeads*c.HeadDim)
@@ -130,13 +143,12 @@ func (m *Model) block(i int, a *acts, out op.Buf, b *batch, keep bool) {
 	if keep {
 		be.Copy(a.mid, a.x)
 	}
-	be.MatMul(a.mid, a.att, m.packed[l.o], n, true)
+	m.multiply(a.att, n, true, linear{l.o, a.mid})
 	if c.OBias {
 		be.Bias(a.mid, m.vec(l.oBias), n, c.Hidden)
 	}
 	be.RMSNorm(a.h2, a.mid, m.vec(l.mlpNorm), n, c.Hidden, m.eps)
-	be.MatMul(a.gate, a.h2, m.packed[l.gate], n, false)
-	be.MatMul(a.up, a.h2, m.packed[l.up], n, false)
+	m.multiply(a.h2, n, false, linear{l.gate, a.gate}, linear{l.up, a.up})
 	if c.MLPBias {
 		be.Bias(a.gate, m.vec(l.gateBias), n, c.Intermediate)
 		be.Bias(a.up, m.vec(l.upBias), n, c.Intermediate)
@@ -145,7 +157,7 @@ func (m *Model) block(i int, a *acts, out op.Buf, b *batch, keep bool) {
 	if keep {
 		be.Copy(out, a.mid)
 	}
-	be.MatMul(out, a.act, m.packed[l.down], n, true)
+	m.multiply(a.act, n, true, linear{l.down, out})
 	if c.MLPBias {
 		be.Bias(out, m.vec(l.downBias), n, c.Hidden)
 	}
@@ -201,6 +213,6 @@ func (m *Model) logits(hidden op.Buf, lo, hi int) op.Buf {
 	d, v := m.cfg.Hidden, m.cfg.Vocab
 	m.grow(&m.work.logits, min(roundUp(hi-lo), m.logitRows)*v)
 	z := m.work.logits.Slice(0, (hi-lo)*v)
-	m.be.MatMul(z, hidden.Slice(lo*d, hi*d), m.packed[m.head], hi-lo, false)
+	m.multiply(hidden.Slice(lo*d, hi*d), hi-lo, false, linear{m.head, z})
 	return z
 }

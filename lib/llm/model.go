@@ -62,6 +62,7 @@ type Model struct {
 	use    Use
 	mem    op.Buf      // every parameter, or those that mem holds (see Use)
 	packed []op.Weight // of the matrices that MatMul reads; nil for the others
+	maps   []op.Linear // of a call
 
 	logitRows int // rows of logits in one piece
 	work      workspace

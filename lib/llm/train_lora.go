@@ -83,8 +83,8 @@ func (l *lowRank) gradient(t *Trainer) op.Buf {
 	for _, p := range l.pairs {
 		mA, mB := &t.params[p.a], &t.params[p.a+1]
 		dw := t.m.place(t.grad, p.weight)
-		be.MatMulGradW(mA.of(l.grad), mB.of(t.master), dw, []op.Span{{Lo: 0, Hi: mB.out}}, mA.out, mA.in)
-		be.MatMul(mB.of(l.grad), dw, p.packed, mB.out, false)
+		be.MatMulGradW([]op.Linear{{W: p.packed, Y: mB.of(t.master), DW: mA.of(l.grad)}}, dw, []op.Span{{Lo: 0, Hi: mB.out}})
+		be.MatMul([]op.Linear{{W: p.packed, Y: mB.of(l.grad)}}, dw, mB.out, false)
 	}
 	return l.grad
 }

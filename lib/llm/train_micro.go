@@ -43,9 +43,10 @@ func (t *Trainer) micro(rows []Row) error {
 			dentropy = t.dentropy[lo:hi]
 		}
 		be.LogProbGrad(z, ids, temp, t.dlogp[lo:hi], dentropy, hi-lo, v)
-		be.MatMulGradX(dhidden.Slice(lo*d, hi*d), z, m.packed[m.head], hi-lo, false)
+		m.maps = append(m.maps[:0], op.Linear{W: m.packed[m.head], Y: z, DW: dhead})
+		be.MatMulGradX(dhidden.Slice(lo*d, hi*d), m.maps, hi-lo, false)
 		if t.low == nil {
-			be.MatMulGradW(dhead, z, hidden.Slice(lo*d, hi*d), p.parts, v, d)
+			be.MatMulGradW(m.maps, hidden.Slice(lo*d, hi*d), p.parts)
 		}
 	}
 

@@ -38,6 +38,14 @@ type Weight interface {
 	Dims() (out, in int)
 }
 
+// Linear is a map of rows y = x·Wᵀ. Maps that have x [n, in] in common are computed
+// in one call.
+type Linear struct {
+	W  Weight // [out, in]
+	Y  Buf    // [n, out] the outputs or, in a backward pass, the gradient by them
+	DW Buf    // [out, in] the gradient by W; only MatMulGradW looks at it
+}
+
 // Cache holds the keys and values of one sequence for all layers of a model.
 type Cache interface {
 	// Len returns the number of positions stored in every layer.
@@ -107,16 +115,17 @@ type Backend interface {
 	NewWeight(out, in int) Weight
 	PackRows(w Weight, rows Buf, lo, n int)
 
-	// MatMul computes y [n, out] = x [n, in] · Wᵀ. With add the reduction of each
-	// element starts from the stored y instead of +0.
-	MatMul(y, x Buf, w Weight, n int, add bool)
-	// MatMulGradX computes dx [n, in] = dy [n, out] · W, from the stored dx with add.
-	MatMulGradX(dx, dy Buf, w Weight, n int, add bool)
-	// MatMulGradW adds dyᵀ·x to dw [out, in]. Each element's reduction goes over the
-	// rows span after span, and continues from the stored value; in BF16 each span
-	// begins a new block. So neither micro-batches nor packing change a bit. The
-	// spans follow one another from row 0 on.
-	MatMulGradW(dw, dy, x Buf, seq []Span, out, in int)
+	// MatMul computes y [n, out] = x [n, in] · Wᵀ of each map. With add the reduction
+	// of each element starts from the stored y instead of +0.
+	MatMul(maps []Linear, x Buf, n int, add bool)
+	// MatMulGradX computes dx [n, in] = dy [n, out] · W, from the stored dx with add,
+	// and goes on from it with those of the other maps, in their order.
+	MatMulGradX(dx Buf, maps []Linear, n int, add bool)
+	// MatMulGradW adds dyᵀ·x to dw [out, in] of each map whose DW is not empty. Each
+	// element's reduction goes over the rows span after span, and continues from the
+	// stored value; in BF16 each span begins a new block. So neither micro-batches nor
+	// packing change a bit. The spans follow one another from row 0 on.
+	MatMulGradW(maps []Linear, x Buf, seq []Span)
 
 	// Embed copies rows of table [V, D]: y[i] = table[ids[i]].
 	Embed(y, table Buf, ids []int32, d int)

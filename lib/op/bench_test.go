@@ -37,7 +37,7 @@ func BenchmarkDecode(b *testing.B) {
 					best := time.Hour
 					for b.Loop() {
 						start := time.Now()
-						c.MatMul(y, x, m, n, false)
+						c.MatMul([]Linear{{W: m, Y: y}}, x, n, false)
 						best = min(best, time.Since(start))
 					}
 					bytes := 4 * float64(numerics.columnsLen(in, out)) / best.Seconds()
@@ -68,18 +68,18 @@ func BenchmarkMatMul(b *testing.B) {
 							r := newNoise(1)
 							x, y, w := c.buf(r.floats(n*in)), c.buf(r.floats(n*out)), c.buf(r.floats(out*in))
 							m := c.Pack(w, out, in)
-							dx, seq := c.New(n*in), []Span{{0, n}}
-							c.MatMulGradX(dx, y, m, n, false)
+							dx, seq, maps := c.New(n*in), []Span{{0, n}}, []Linear{{m, y, w}}
+							c.MatMulGradX(dx, maps, n, false)
 							best := time.Hour
 							for b.Loop() {
 								start := time.Now()
 								switch op {
 								case "forward":
-									c.MatMul(y, x, m, n, false)
+									c.MatMul(maps, x, n, false)
 								case "gradx":
-									c.MatMulGradX(dx, y, m, n, false)
+									c.MatMulGradX(dx, maps, n, false)
 								case "gradw":
-									c.MatMulGradW(w, y, x, seq, out, in)
+									c.MatMulGradW(maps, x, seq)
 								}
 								best = min(best, time.Since(start))
 							}

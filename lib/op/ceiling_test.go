@@ -20,7 +20,7 @@ func TestCeiling(t *testing.T) {
 			x, y, w := c.buf(r.floats(n*in)), c.New(n*out), c.Pack(c.buf(r.floats(out*in)), out, in)
 			flops, top := 0.0, 0.0
 			for range attempts {
-				best := fastest(time.Millisecond, func() { c.MatMul(y, x, w, n, false) })
+				best := fastest(time.Millisecond, func() { c.MatMul([]Linear{{W: w, Y: y}}, x, n, false) })
 				flops, top = max(flops, 2*n*in*out/best.Seconds()), max(top, c.peak(time.Millisecond))
 				if flops < tolerance*top {
 					break

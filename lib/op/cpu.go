@@ -28,6 +28,7 @@ type thread struct {
 	woven    arena // on the way to rows of the left one
 	edge     arena // columns at the right edge
 	product  product
+	has      leftOf // what product has as its left operand, in BF16
 	pieces   []piece
 	sums     [queryBlock]float32
 	config   [64]byte // of tiles

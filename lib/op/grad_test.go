@@ -59,9 +59,10 @@ func TestMatMulGrad(t *testing.T) {
 		wantY, wantX, wantW := want[c.numerics][0], want[c.numerics][1], want[c.numerics][2]
 		m := c.Pack(c.buf(w), out, in)
 		y, dx, dw := c.New(n*out), c.New(n*in), c.New(out*in)
-		c.MatMul(y, c.buf(x), m, n, false)
-		c.MatMulGradX(dx, c.buf(dy), m, n, false)
-		c.MatMulGradW(dw, c.buf(dy), c.buf(x), []Span{{0, n}}, out, in)
+		back := []Linear{{m, c.buf(dy), dw}}
+		c.MatMul([]Linear{{W: m, Y: y}}, c.buf(x), n, false)
+		c.MatMulGradX(dx, back, n, false)
+		c.MatMulGradW(back, c.buf(x), []Span{{0, n}})
 		near(t, wantY, c.floats(y), gradTolerance, "y")
 		near(t, wantX, c.floats(dx), gradTolerance, "dx")
 		near(t, wantW, c.floats(dw), gradTolerance, "dw")
@@ -72,9 +73,9 @@ func TestMatMulGrad(t *testing.T) {
 		}
 		c.Write(m.(*weight).buf(), half)
 		c.Repack(m)
-		c.MatMul(y, c.buf(x), m, n, true)
-		c.MatMulGradX(dx, c.buf(dy), m, n, true)
-		c.MatMulGradW(dw, c.buf(dy), c.buf(x), []Span{{0, n}}, out, in)
+		c.MatMul([]Linear{{W: m, Y: y}}, c.buf(x), n, true)
+		c.MatMulGradX(dx, back, n, true)
+		c.MatMulGradW(back, c.buf(x), []Span{{0, n}})
 		near(t, times(1.5, wantY), c.floats(y), gradTolerance, "y, added")
 		near(t, times(1.5, wantX), c.floats(dx), gradTolerance, "dx, added")
 		near(t, times(2, wantW), c.floats(dw), gradTolerance, "dw, added")

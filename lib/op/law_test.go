@@ -287,11 +287,12 @@ func TestBatchSplit(t *testing.T) {
 					}
 					of := func(x Buf, w int) Buf { return x.Slice(s.Lo*w, s.Hi*w) }
 					rows := s.Hi - s.Lo
-					b.MatMul(of(y, out), of(x, in), m, rows, false)
+					b.MatMul([]Linear{{W: m, Y: of(y, out)}}, of(x, in), rows, false)
 					b.Bias(of(y, out), w, rows, out)
-					b.MatMulGradX(of(dx, in), of(dy, out), m, rows, false)
+					back := []Linear{{m, of(dy, out), dw}}
+					b.MatMulGradX(of(dx, in), back, rows, false)
 					b.BiasGrad(db, of(dy, out), rows, out)
-					b.MatMulGradW(dw, of(dy, out), of(x, in), parts, out, in)
+					b.MatMulGradW(back, of(x, in), parts)
 					b.RMSNorm(of(ny, in), of(x, in), norm, rows, in, 1e-5)
 					b.RMSNormGrad(of(dnx, in), dnw, of(ny, in), of(x, in), norm, rows, in, 1e-5)
 					b.EmbedGrad(table, of(x, in), ids[s.Lo:s.Hi], in)
@@ -328,6 +329,70 @@ func TestBatchSplit(t *testing.T) {
 				b.Free(x)
 			}
 		})
+	})
+}
+
+// TestLinear: maps in one call give the bits of one call each, whatever is left
+// out, and those of the definition.
+func TestLinear(t *testing.T) {
+	type shape struct {
+		n, in int
+		outs  []int
+	}
+	shapes := []shape{{700, 101, []int{150, 30, 1}}, {40, 300, []int{5, 1, 3, 2}}} // large, and tall
+	r := newNoise(21)
+	for n := 1; n <= 130; n += 1 + n/16 {
+		s := shape{n: n, in: 1 + r.IntN(140)}
+		for range 1 + r.IntN(4) {
+			s.outs = append(s.outs, 1+r.IntN(140))
+		}
+		shapes = append(shapes, s)
+	}
+	run := func(b *cpu, s shape, seed uint64, together bool) (all [][]float32) {
+		r := newNoise(seed)
+		var maps [2][]Linear // those of the forward pass, and those of the backward pass
+		x, dx := b.buf(r.wild(s.n*s.in)), b.buf(r.floats(s.n*s.in))
+		for i, out := range s.outs {
+			m := b.Pack(b.buf(r.floats(out*s.in)), out, s.in)
+			maps[0] = append(maps[0], Linear{W: m, Y: b.buf(r.floats(s.n * out))})
+			back := Linear{m, b.buf(r.wild(s.n * out)), b.buf(r.floats(out * s.in))}
+			if i == 1 {
+				back.DW = Buf{}
+			}
+			maps[1] = append(maps[1], back)
+		}
+		seq := spans([]int{s.n / 3, s.n - s.n/3})
+		for _, add := range []bool{true, false} {
+			if together {
+				b.MatMul(maps[0], x, s.n, add)
+				b.MatMulGradX(dx, maps[1], s.n, add)
+				b.MatMulGradW(maps[1], x, seq)
+			} else {
+				for i := range s.outs {
+					b.MatMul(maps[0][i:i+1], x, s.n, add)
+					b.MatMulGradX(dx, maps[1][i:i+1], s.n, add || i > 0)
+					b.MatMulGradW(maps[1][i:i+1], x, seq)
+				}
+			}
+			all = append(all, b.floats(dx))
+			for i := range s.outs {
+				all = append(all, b.floats(maps[0][i].Y), b.floats(maps[1][i].DW))
+			}
+		}
+		return all
+	}
+	var want [2][][][]float32
+	for _, n := range both {
+		for i, s := range shapes {
+			want[n] = append(want[n], run(reference(t, n), s, uint64(i), false))
+		}
+	}
+	everywhere(t, func(t *testing.T, b *cpu) {
+		for i, s := range shapes {
+			for k, x := range run(b, s, uint64(i), true) {
+				sameBits(t, want[b.numerics][i][k], x, "shape", s, "result", k)
+			}
+		}
 	})
 }
 
@@ -392,11 +457,12 @@ func TestEveryOperator(t *testing.T) {
 		const rows2, in, out = 700, 101, 150
 		x2, dy2, dw2 := random(rows2*in), random(rows2*out), random(out*in)
 		m := b.Pack(random(out*in), out, in)
-		b.MatMulGradW(dw2, dy2, x2, []Span{{0, 321}, {321, rows2}}, out, in)
+		maps := []Linear{{m, dy2, dw2}}
+		b.MatMulGradW(maps, x2, []Span{{0, 321}, {321, rows2}})
 		keep(dw2)
-		b.MatMul(dy2, x2, m, rows2, true)
+		b.MatMul(maps, x2, rows2, true)
 		keep(dy2)
-		b.MatMulGradX(x2, dy2, m, rows2, true)
+		b.MatMulGradX(x2, maps, rows2, true)
 		keep(x2)
 		return append(all, []float32{float32(b.SumSquares(p))})
 	}
@@ -460,7 +526,9 @@ func TestMemory(t *testing.T) {
 		require.Panics(t, func() { b.Bias(y, y, 11, 10) })
 		require.Panics(t, func() { b.BiasGrad(y, y, 11, 10) })
 		require.Panics(t, func() { b.RMSNorm(y, y, y, 11, 10, 0) })
-		require.Panics(t, func() { b.MatMul(y, y, b.Pack(y, 10, 10), 11, false) })
+		w := b.Pack(y, 10, 10)
+		require.Panics(t, func() { b.MatMul([]Linear{{W: w, Y: y}}, y, 11, false) })
+		require.Panics(t, func() { b.MatMul([]Linear{{W: w, Y: y}, {W: b.Pack(y, 10, 9), Y: y}}, y, 1, false) }, "not of one input")
 		require.Panics(t, func() { b.LogProb(make([]float32, 1), nil, y, []int32{100}, []float32{1}, 1, 100) })
 		k := b.NewCache(1, 1, 4, 3)
 		require.Panics(t, func() { b.CacheWrite([]Cache{k}, 0, y, y, []Span{{0, 4}}, 1, 4) }, "a full cache")

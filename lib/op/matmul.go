@@ -146,53 +146,88 @@ func (m *packPanels) do(t *thread, lo, hi int) {
 	}
 }
 
-func (c *cpu) MatMul(y, x Buf, w Weight, n int, add bool) {
-	m := w.(*weight)
-	c.multiply(product{
-		m: n, n: m.out, k: m.in,
-		a: need("MatMul", x, n*m.in), ai: m.in, al: 1,
-		right: m.forward,
-		c:     need("MatMul", y, n*m.out), ci: m.out, add: add,
-	})
-}
-
-func (c *cpu) MatMulGradX(dx, dy Buf, w Weight, n int, add bool) {
-	m := w.(*weight)
-	if m.backward.b == nil {
-		n := panels(m.in) * panel * c.numerics.height(m.out)
-		m.backward = right{c.heap.get(n, false), n / panels(m.in), panel}
-		c.packBackward(m)
+// inputs returns the number of inputs that all maps have.
+func inputs(name string, maps []Linear) (in int) {
+	for i, l := range maps {
+		_, n := l.W.Dims()
+		if i > 0 {
+			equal(name, in, n)
+		}
+		in = n
 	}
-	c.multiply(product{
-		m: n, n: m.in, k: m.out,
-		a: need("MatMulGradX", dy, n*m.out), ai: m.out, al: 1,
-		right: m.backward,
-		c:     need("MatMulGradX", dx, n*m.in), ci: m.in, add: add,
-	})
+	return in
 }
 
-func (c *cpu) MatMulGradW(dw, dy, x Buf, seq []Span, out, in int) {
+func (c *cpu) MatMul(maps []Linear, x Buf, n int, add bool) {
+	const name = "MatMul"
+	in, all := inputs(name, maps), c.jobs.cut.products[:0]
+	for _, l := range maps {
+		m := l.W.(*weight)
+		all = append(all, product{
+			m: n, n: m.out, k: in,
+			a: need(name, x, n*in), ai: in, al: 1,
+			right: m.forward,
+			c:     need(name, l.Y, n*m.out), ci: m.out, add: add,
+		})
+	}
+	c.multiply(all, false)
+}
+
+func (c *cpu) MatMulGradX(dx Buf, maps []Linear, n int, add bool) {
+	const name = "MatMulGradX"
+	in := inputs(name, maps)
+	for _, l := range maps {
+		if m := l.W.(*weight); m.backward.b == nil {
+			n := panels(in) * panel * c.numerics.height(m.out)
+			m.backward = right{c.heap.get(n, false), n / panels(in), panel}
+			c.packBackward(m)
+		}
+	}
+	all := c.jobs.cut.products[:0]
+	for i, l := range maps {
+		m := l.W.(*weight)
+		all = append(all, product{
+			m: n, n: in, k: m.out,
+			a: need(name, l.Y, n*m.out), ai: m.out, al: 1,
+			right: m.backward,
+			c:     need(name, dx, n*in), ci: in, add: add || i > 0,
+		})
+	}
+	c.multiply(all, true)
+}
+
+func (c *cpu) MatMulGradW(maps []Linear, x Buf, seq []Span) {
 	const name = "MatMulGradW"
-	n := 0
+	n, in := 0, inputs(name, maps)
 	for i, s := range seq {
 		if s.Lo != n || s.Hi < s.Lo {
 			panic(fmt.Sprintf("op: %s: span %d is rows %d to %d, after %d rows", name, i, s.Lo, s.Hi, n))
 		}
 		n = s.Hi
 	}
-	p := product{
-		m: out, n: in, k: n,
-		a: need(name, dy, n*out), ai: 1, al: out,
-		right: right{need(name, x, n*in), panel, in},
-		c:     need(name, dw, out*in), ci: in, add: true,
-		seq: seq,
-	}
-	if c.numerics == BF16 || n*in > spread && out >= 4*panel {
-		rows := n
-		if c.numerics == BF16 {
-			rows = p.depth() / 2
+	packed := right{}
+	for _, l := range maps {
+		out, _ := l.W.Dims()
+		if l.DW.Len() == 0 {
+			continue
 		}
-		p.right = c.packPanels(c.shared.take(panels(in)*panel*rows), x.data, in, in, seq)
+		p := product{
+			m: out, n: in, k: n,
+			a: need(name, l.Y, n*out), ai: 1, al: out,
+			right: right{need(name, x, n*in), panel, in},
+			c:     need(name, l.DW, out*in), ci: in, add: true,
+			seq: seq,
+		}
+		if packed.b == nil && (c.numerics == BF16 || n*in > spread && out >= 4*panel) {
+			rows := n
+			if c.numerics == BF16 {
+				rows = p.depth() / 2
+			}
+			packed = c.packPanels(c.shared.take(panels(in)*panel*rows), x.data, in, in, seq)
+		}
+		if packed.b != nil {
+			p.right = packed
+		}
+		c.multiply(append(c.jobs.cut.products[:0], p), false)
 	}
-	c.multiply(p)
 }

@@ -59,7 +59,7 @@ func TestPoolCollects(t *testing.T) {
 		go func() {
 			defer close(ended)
 			for !stop.Load() {
-				c.MatMul(y, x, m, n, false)
+				c.MatMul([]Linear{{W: m, Y: y}}, x, n, false)
 			}
 		}()
 		start := time.Now()

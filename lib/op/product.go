@@ -171,12 +171,6 @@ func productGeneric(_ *thread, p *product, i0, i1, j0, j1 int) {
 	}
 }
 
-// cut is the work of one large product: a grid of row groups and panel groups.
-type cut struct {
-	product
-	tiles, rowGroups, panelGroups int
-}
-
 // spread is the number of float32 from which on an operand with rows far apart is
 // copied together first: its lines would fall into few sets of the caches.
 const spread = 1 << 16
@@ -184,51 +178,102 @@ const spread = 1 << 16
 // fewRows is the number of rows below which a product takes the time of reading B.
 const fewRows = 6
 
-// multiply computes p on all threads.
-func (c *cpu) multiply(p product) {
-	if !p.check(c.numerics) {
-		return
-	}
+// cut is the work of a call of products of one height: side by side, with the left
+// operand in common, or the terms of a sum, which go to the same place one after
+// another. It is a grid of row groups and panel groups.
+type cut struct {
+	products                              []product
+	sum                                   bool
+	panels                                int // of all that are side by side
+	tiles, rowGroups, panelGroups, number int
+}
+
+// multiply computes products on all threads, the terms of a sum or not. It keeps
+// the slice, which is that of the call before.
+func (c *cpu) multiply(products []product, sum bool) {
 	j, rows, most := &c.jobs.cut, c.tier.rows, groupRows
 	if c.numerics == BF16 {
 		rows, most = c.tier.rowsBF16, c.tier.leftRows
 	}
-	*j = cut{product: p, tiles: (p.m + rows - 1) / rows, panelGroups: 1}
+	*j = cut{products: products[:0], sum: sum, panelGroups: 1, number: j.number + 1}
+	steps := 0
+	for _, p := range products {
+		if !p.check(c.numerics) {
+			continue
+		}
+		j.products = append(j.products, p)
+		j.tiles = (p.m + rows - 1) / rows
+		steps += max(p.m, fewRows) * p.n * p.k / flopsPerStep
+		if sum {
+			j.panels = p.panels()
+		} else {
+			j.panels += p.panels()
+		}
+	}
 	perGroup := most / rows // tiles that share a panel while it is in the first cache
 	j.rowGroups = (j.tiles + perGroup - 1) / perGroup
-	for j.rowGroups*j.panelGroups < 2*len(c.threads) && j.panelGroups < p.panels() {
+	for j.rowGroups*j.panelGroups < 2*len(c.threads) && j.panelGroups < j.panels {
 		j.panelGroups++
 	}
 	items := j.rowGroups * j.panelGroups
-	c.split(items, max(p.m, fewRows)*p.n*p.k/(items*flopsPerStep), j)
+	c.split(items, steps/max(items, 1), j)
 }
 
 func (j *cut) do(t *thread, lo, hi int) {
-	rounded := -1 // the row group that is in t.product
-	for i := lo; i < hi; i++ {
-		group := i / j.panelGroups
-		t0, t1 := part(j.tiles, j.rowGroups, group)
-		r0, _ := part(j.m, j.tiles, t0)
-		_, r1 := part(j.m, j.tiles, t1-1)
-		p0, p1 := part(j.panels(), j.panelGroups, i%j.panelGroups)
-		switch {
-		case t.numerics == BF16:
-			if group != rounded {
-				t.left(&j.product, r0, r1)
-				rounded = group
-			}
-			t.tier.productBF16(t, &t.product, 0, r1-r0, p0, p1)
-		case j.al == 1 || j.k*j.al <= spread || p1-p0 < 4:
-			t.tier.product(t, &j.product, r0, r1, p0, p1)
-		default: // A transposed: its rows r0 to r1 as [k, r1-r0].
-			p, m := &t.product, r1-r0
-			*p = j.product
-			p.a, p.al, p.m = t.scratch.take(m*p.k), m, m
-			p.c = p.c[r0*p.ci:]
-			for l := range p.k {
-				copy(p.a[l*m:][:m], j.a[r0+l*j.al:])
-			}
-			t.tier.product(t, p, 0, m, p0, p1)
+	for next := lo; lo < hi; lo = next {
+		group, first := lo/j.panelGroups, lo%j.panelGroups
+		next = min(hi, (group+1)*j.panelGroups)
+		p0, _ := part(j.panels, j.panelGroups, first)
+		_, p1 := part(j.panels, j.panelGroups, first+next-lo-1)
+		j.block(t, group, p0, p1)
+	}
+}
+
+// block computes panels [p0, p1) of a row group.
+func (j *cut) block(t *thread, group, p0, p1 int) {
+	m := j.products[0].m
+	t0, t1 := part(j.tiles, j.rowGroups, group)
+	r0, _ := part(m, j.tiles, t0)
+	_, r1 := part(m, j.tiles, t1-1)
+	for i := range j.products {
+		p, lo, hi := &j.products[i], p0, p1
+		left := leftOf{j.number, group, i}
+		if !j.sum {
+			left.product = 0
+			lo, hi = max(p0, 0), min(p1, p.panels())
+			p0, p1 = p0-p.panels(), p1-p.panels()
 		}
+		if lo < hi {
+			p.rows(t, left, r0, r1, lo, hi)
+		}
+	}
+}
+
+// leftOf says whose left operand a thread has at hand: that of a row group of one
+// of the products of a call.
+type leftOf struct{ call, group, product int }
+
+// rows computes rows [r0, r1) of panels [p0, p1), left being the left operand.
+func (p *product) rows(t *thread, left leftOf, r0, r1, p0, p1 int) {
+	q, m := &t.product, r1-r0
+	switch {
+	case t.numerics == BF16:
+		if t.has == left {
+			q.right, q.n, q.c, q.ci = p.right, p.n, p.c[r0*p.ci:], p.ci
+		} else {
+			t.left(p, r0, r1)
+			t.has = left
+		}
+		t.tier.productBF16(t, q, 0, m, p0, p1)
+	case p.al == 1 || p.k*p.al <= spread || p1-p0 < 4:
+		t.tier.product(t, p, r0, r1, p0, p1)
+	default: // A transposed: its rows r0 to r1 as [k, r1-r0].
+		*q = *p
+		q.a, q.al, q.m = t.scratch.take(m*q.k), m, m
+		q.c = q.c[r0*q.ci:]
+		for l := range q.k {
+			copy(q.a[l*m:][:m], p.a[r0+l*p.al:])
+		}
+		t.tier.product(t, q, 0, m, p0, p1)
 	}
 }

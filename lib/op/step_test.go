@@ -34,6 +34,9 @@ type param struct {
 	m    Weight
 }
 
+// of is p with its outputs, or with the gradient by them.
+func (p *param) of(y Buf) Linear { return Linear{p.m, y, p.g} }
+
 type toyBlock struct{ n1, n2, nq, nk, wq, wk, wv, wo, wg, wu, wd param }
 
 func newToy(c *cpu, layers, d, f, h, g, size, v int, lengths []int) *toy {
@@ -96,57 +99,51 @@ func (t *toy) param(out, in int) param {
 }
 
 func (t *toy) forward() {
-	c, n, d, f, h, g, s := t.c, t.n, t.d, t.f, t.h, t.g, t.size
+	c, n, d, h, g, s := t.c, t.n, t.d, t.h, t.g, t.size
 	const eps = 1e-6
 	c.Embed(t.x, t.embed.w, t.ids, d)
 	for l := range t.blocks {
 		b := &t.blocks[l]
 		c.Copy(t.in[l], t.x)
 		c.RMSNorm(t.h1[l], t.x, b.n1.w, n, d, eps)
-		c.MatMul(t.q0[l], t.h1[l], b.wq.m, n, false)
-		c.MatMul(t.k0[l], t.h1[l], b.wk.m, n, false)
-		c.MatMul(t.vv[l], t.h1[l], b.wv.m, n, false)
+		c.MatMul([]Linear{b.wq.of(t.q0[l]), b.wk.of(t.k0[l]), b.wv.of(t.vv[l])}, t.h1[l], n, false)
 		c.RMSNorm(t.q[l], t.q0[l], b.nq.w, n*h, s, eps)
 		c.RMSNorm(t.k[l], t.k0[l], b.nk.w, n*g, s, eps)
 		c.Rotate(t.q[l], t.pos, h, s, t.rope, false)
 		c.Rotate(t.k[l], t.pos, g, s, t.rope, false)
 		c.Attention(t.o[l], t.q[l], t.k[l], t.vv[l], t.seq, h, g, s)
-		c.MatMul(t.x, t.o[l], b.wo.m, n, true)
+		c.MatMul([]Linear{b.wo.of(t.x)}, t.o[l], n, true)
 		c.Copy(t.mid[l], t.x)
 		c.RMSNorm(t.h2[l], t.x, b.n2.w, n, d, eps)
-		c.MatMul(t.gate[l], t.h2[l], b.wg.m, n, false)
-		c.MatMul(t.up[l], t.h2[l], b.wu.m, n, false)
+		c.MatMul([]Linear{b.wg.of(t.gate[l]), b.wu.of(t.up[l])}, t.h2[l], n, false)
 		c.SwiGLU(t.act[l], t.gate[l], t.up[l])
-		c.MatMul(t.x, t.act[l], b.wd.m, n, true)
+		c.MatMul([]Linear{b.wd.of(t.x)}, t.act[l], n, true)
 	}
-	_ = f
 	c.RMSNorm(t.y, t.x, t.norm.w, n, d, eps)
-	c.MatMul(t.logits, t.y, t.embed.m, n, false)
+	c.MatMul([]Linear{t.embed.of(t.logits)}, t.y, n, false)
 	c.LogProb(t.logp, t.entropy, t.logits, t.next, t.temp, n, t.v)
 }
 
 func (t *toy) backward() {
-	c, n, d, f, h, g, s := t.c, t.n, t.d, t.f, t.h, t.g, t.size
+	c, n, d, h, g, s := t.c, t.n, t.d, t.h, t.g, t.size
 	const eps = 1e-6
 	c.LogProbGrad(t.logits, t.next, t.temp, t.dlogp, t.dents, n, t.v)
+	back := func(dx, x Buf, maps ...Linear) {
+		c.MatMulGradX(dx, maps, n, false)
+		c.MatMulGradW(maps, x, t.seq)
+	}
 	dy := t.do.Slice(0, n*d)
-	c.MatMulGradX(dy, t.logits, t.embed.m, n, false)
-	c.MatMulGradW(t.embed.g, t.logits, t.y, t.seq, t.v, d)
+	back(dy, t.y, t.embed.of(t.logits))
 	c.Zero(t.dx)
 	c.RMSNormGrad(t.dx, t.norm.g, dy, t.x, t.norm.w, n, d, eps)
 	for l := t.layers - 1; l >= 0; l-- {
 		b := &t.blocks[l]
-		c.MatMulGradX(t.dact, t.dx, b.wd.m, n, false)
-		c.MatMulGradW(b.wd.g, t.dx, t.act[l], t.seq, d, f)
+		back(t.dact, t.act[l], b.wd.of(t.dx))
 		gate, up := t.gate[l], t.up[l]
 		c.SwiGLUGrad(gate, up, t.dact)
-		c.MatMulGradX(dy, gate, b.wg.m, n, false)
-		c.MatMulGradX(dy, up, b.wu.m, n, true)
-		c.MatMulGradW(b.wg.g, gate, t.h2[l], t.seq, f, d)
-		c.MatMulGradW(b.wu.g, up, t.h2[l], t.seq, f, d)
+		back(dy, t.h2[l], b.wg.of(gate), b.wu.of(up))
 		c.RMSNormGrad(t.dx, b.n2.g, dy, t.mid[l], b.n2.w, n, d, eps)
-		c.MatMulGradX(t.do, t.dx, b.wo.m, n, false)
-		c.MatMulGradW(b.wo.g, t.dx, t.o[l], t.seq, d, h*s)
+		back(t.do, t.o[l], b.wo.of(t.dx))
 		c.AttentionGrad(t.dq, t.dk, t.dv, t.do, t.q[l], t.k[l], t.vv[l], t.o[l], t.seq, h, g, s)
 		c.Rotate(t.dq, t.pos, h, s, t.rope, true)
 		c.Rotate(t.dk, t.pos, g, s, t.rope, true)
@@ -156,12 +153,7 @@ func (t *toy) backward() {
 		c.RMSNormGrad(dq0, b.nq.g, t.dq, t.q0[l], b.nq.w, n*h, s, eps)
 		c.RMSNormGrad(dk0, b.nk.g, t.dk, t.k0[l], b.nk.w, n*g, s, eps)
 		dh := t.do.Slice(0, n*d)
-		c.MatMulGradX(dh, dq0, b.wq.m, n, false)
-		c.MatMulGradX(dh, dk0, b.wk.m, n, true)
-		c.MatMulGradX(dh, t.dv, b.wv.m, n, true)
-		c.MatMulGradW(b.wq.g, dq0, t.h1[l], t.seq, h*s, d)
-		c.MatMulGradW(b.wk.g, dk0, t.h1[l], t.seq, g*s, d)
-		c.MatMulGradW(b.wv.g, t.dv, t.h1[l], t.seq, g*s, d)
+		back(dh, t.h1[l], b.wq.of(dq0), b.wk.of(dk0), b.wv.of(t.dv))
 		c.RMSNormGrad(t.dx, b.n1.g, dh, t.in[l], b.n1.w, n, d, eps)
 	}
 	c.EmbedGrad(t.embed.g, t.dx, t.ids, d)
