@@ -174,16 +174,21 @@ func TestRounding(t *testing.T) {
 			x[r.IntN(len(x))] = special()[r.IntN(len(special()))]
 		}
 		rest := r.IntN(20)
-		results := func(round, pairs func(dst, x []float32), weave func(dst []float32, stride int, x []float32, ld, n int)) [][]float32 {
-			r := [][]float32{memory.get(n + rest), memory.get(padded(n) / 2), memory.get(2*n + 5)}
+		before := r.wild(n)
+		results := func(round, pairs func(dst, x []float32), weave func(dst []float32, stride int, x []float32, ld, n int), put func(dst, x []float32, upper bool)) [][]float32 {
+			r := [][]float32{memory.get(n + rest), memory.get(padded(n) / 2), memory.get(2*n + 5), memory.get(n), memory.get(n)}
 			round(r[0], x[len(x)-n:])
 			pairs(r[1], x[len(x)-n:])
 			weave(r[2], n+5, x[3:], n+3, n)
+			for i, upper := range []bool{false, true} {
+				copy(r[3+i], before)
+				put(r[3+i], x[len(x)-n:], upper)
+			}
 			return r
 		}
 		for _, tier := range withEmulated() {
-			want := results(roundGeneric, tier.order.pairs, tier.order.weave)
-			got := results(tier.round, tier.pairs, tier.weave)
+			want := results(roundGeneric, tier.order.pairs, tier.order.weave, putGeneric)
+			got := results(tier.round, tier.pairs, tier.weave, tier.put)
 			for i := range want {
 				for j := range want[i] {
 					w, g := math.Float32bits(want[i][j]), math.Float32bits(got[i][j])

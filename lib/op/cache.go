@@ -244,8 +244,5 @@ func (k *cache) write(t *thread, keys, values right, p int, key, value []float32
 		clear(values.b[p/2*values.bl:][:reduction/2*values.bl])
 	}
 	word, upper := t.tier.order.place(p)
-	row := values.b[word*values.bl:][:k.size]
-	for i, v := range value {
-		put(&row[i], upper, v)
-	}
+	t.tier.put(values.b[word*values.bl:][:k.size], value, upper)
 }

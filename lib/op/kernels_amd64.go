@@ -529,6 +529,11 @@ func weaveWords512(dst *float32, stride int, x *float32, ld int, n int)
 //go:noescape
 func round512(dst *float32, x *float32, n int)
 
+// put512 computes putGeneric, shift being 0 for upper halves and 16 for lower ones.
+//
+//go:noescape
+func put512(dst *float32, x *float32, n int, shift int)
+
 // pairs512 computes order.pairs but for the words behind n; it writes whole eights of words.
 //
 //go:noescape
@@ -618,6 +623,11 @@ func adamW512(p *float32, grad *float32, m *float32, v *float32, n int, s *float
 //
 //go:noescape
 func round256(dst *float32, x *float32, n int)
+
+// put256 computes putGeneric, shift being 0 for upper halves and 16 for lower ones.
+//
+//go:noescape
+func put256(dst *float32, x *float32, n int, shift int)
 
 // pairs256 computes order.pairs but for the words behind n; it writes whole eights of words.
 //

@@ -14553,6 +14553,77 @@ done3:
 	VZEROUPPER
 	RET
 
+// func put512(dst *float32, x *float32, n int, shift int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·put512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         shift+24(FP), BX
+	VMOVQ        BX, X0
+	VMOVUPS      constants<>+832(SB), Z1
+	VMOVUPS      constants<>+896(SB), Z2
+	VMOVUPS      constants<>+960(SB), Z3
+	VMOVUPS      constants<>+1024(SB), Z4
+	VMOVUPS      constants<>+1088(SB), Z5
+	VMOVUPS      constants<>+1152(SB), Z6
+	VPCMPEQD     X7, X7, X7
+	VPSLLD       $0x10, X7, X7
+	VPSRLD       X0, X7, X7
+	VBROADCASTSS X7, Z7
+	XORQ         BX, BX
+	MOVQ         DX, SI
+	SHRQ         $0x04, SI
+	JZ           tail4
+	SHLQ         $0x06, SI
+
+loop4:
+	VMOVUPS   (CX)(BX*1), Z8
+	VPSRLD    $0x10, Z8, Z9
+	VPTESTNMD Z1, Z8, K1
+	VCMPPS    $0x03, Z8, Z8, K2
+	VPANDD    Z5, Z9, Z9
+	VPADDD    Z4, Z9, Z9
+	VPADDD    Z8, Z9, Z9
+	VPORD     Z3, Z8, K2, Z9
+	VPANDD    Z2, Z9, Z9
+	VPANDD    Z6, Z8, K1, Z9
+	VPSRLD    X0, Z9, Z9
+	VMOVUPS   (AX)(BX*1), Z8
+	VPANDND   Z8, Z7, Z8
+	VPORD     Z9, Z8, Z8
+	VMOVUPS   Z8, (AX)(BX*1)
+	ADDQ      $0x40, BX
+	CMPQ      BX, SI
+	JL        loop4
+
+tail4:
+	ANDQ      $0x0f, DX
+	JZ        done4
+	MOVQ      $-1, SI
+	SHLXQ     DX, SI, SI
+	NOTQ      SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX)(BX*1), K1, Z8
+	VPSRLD    $0x10, Z8, Z9
+	VPTESTNMD Z1, Z8, K2
+	VCMPPS    $0x03, Z8, Z8, K3
+	VPANDD    Z5, Z9, Z9
+	VPADDD    Z4, Z9, Z9
+	VPADDD    Z8, Z9, Z9
+	VPORD     Z3, Z8, K3, Z9
+	VPANDD    Z2, Z9, Z9
+	VPANDD    Z6, Z8, K2, Z9
+	VPSRLD    X0, Z9, Z9
+	VMOVUPS.Z (AX)(BX*1), K1, Z0
+	VPANDND   Z0, Z7, Z0
+	VPORD     Z9, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)(BX*1)
+
+done4:
+	VZEROUPPER
+	RET
+
 // func pairs512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·pairs512(SB), NOSPLIT, $0-24
@@ -14568,10 +14639,10 @@ TEXT ·pairs512(SB), NOSPLIT, $0-24
 	XORQ    BX, BX
 	MOVQ    DX, SI
 	SHRQ    $0x04, SI
-	JZ      tail4
+	JZ      tail5
 	SHLQ    $0x06, SI
 
-loop4:
+loop5:
 	VMOVUPS    (CX)(BX*1), Z6
 	VPSRLD     $0x10, Z6, Z7
 	VPTESTNMD  Z0, Z6, K1
@@ -14591,11 +14662,11 @@ loop4:
 	ADDQ       $0x20, AX
 	ADDQ       $0x40, BX
 	CMPQ       BX, SI
-	JL         loop4
+	JL         loop5
 
-tail4:
+tail5:
 	ANDQ       $0x0f, DX
-	JZ         done4
+	JZ         done5
 	MOVQ       $-1, SI
 	SHLXQ      DX, SI, SI
 	NOTQ       SI
@@ -14618,7 +14689,7 @@ tail4:
 	VMOVDQU    Y7, (AX)
 	ADDQ       $0x20, AX
 
-done4:
+done5:
 	VZEROUPPER
 	RET
 
@@ -14643,10 +14714,10 @@ TEXT ·weave512(SB), NOSPLIT, $0-40
 	XORQ    R9, R9
 	MOVQ    BX, R10
 	SHRQ    $0x04, R10
-	JZ      tail5
+	JZ      tail6
 	SHLQ    $0x06, R10
 
-loop5:
+loop6:
 	VMOVUPS   (CX)(R9*1), Z6
 	VPSRLD    $0x10, Z6, Z7
 	VPTESTNMD Z0, Z6, K1
@@ -14695,11 +14766,11 @@ loop5:
 	VMOVUPS   Z7, (SI)(R9*1)
 	ADDQ      $0x40, R9
 	CMPQ      R9, R10
-	JL        loop5
+	JL        loop6
 
-tail5:
+tail6:
 	ANDQ      $0x0f, BX
-	JZ        done5
+	JZ        done6
 	MOVQ      $-1, R10
 	SHLXQ     BX, R10, R10
 	NOTQ      R10
@@ -14751,7 +14822,7 @@ tail5:
 	VPORD     Z8, Z7, Z7
 	VMOVUPS   Z7, K1, (SI)(R9*1)
 
-done5:
+done6:
 	VZEROUPPER
 	RET
 
@@ -14765,20 +14836,20 @@ TEXT ·softmax512(SB), NOSPLIT, $0-28
 	XORQ    DX, DX
 	MOVQ    CX, BX
 	SHRQ    $0x04, BX
-	JZ      tail6
+	JZ      tail7
 	SHLQ    $0x06, BX
 
-loop6:
+loop7:
 	VMOVUPS (AX)(DX*1), Z2
 	VMAXPS  Z1, Z2, Z1
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop6
+	JL      loop7
 
-tail6:
+tail7:
 	MOVQ    CX, BX
 	ANDQ    $0x0f, BX
-	JZ      done6
+	JZ      done7
 	MOVQ    $-1, SI
 	SHLXQ   BX, SI, SI
 	NOTQ    SI
@@ -14787,7 +14858,7 @@ tail6:
 	VMOVUPS (AX)(DX*1), K1, Z0
 	VMAXPS  Z1, Z0, Z1
 
-done6:
+done7:
 	VEXTRACTF32X8 $0x01, Z1, Y0
 	VMAXPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -14817,10 +14888,10 @@ done6:
 	XORQ          DX, DX
 	MOVQ          CX, BX
 	SHRQ          $0x04, BX
-	JZ            tail7
+	JZ            tail8
 	SHLQ          $0x06, BX
 
-loop7:
+loop8:
 	VMOVUPS  (AX)(DX*1), Z15
 	VMULPS   Z0, Z15, Z15
 	VSUBPS   Z1, Z15, Z15
@@ -14851,11 +14922,11 @@ loop7:
 	VMOVUPS  Z17, (AX)(DX*1)
 	ADDQ     $0x40, DX
 	CMPQ     DX, BX
-	JL       loop7
+	JL       loop8
 
-tail7:
+tail8:
 	ANDQ      $0x0f, CX
-	JZ        done7
+	JZ        done8
 	MOVQ      $-1, BX
 	SHLXQ     CX, BX, BX
 	NOTQ      BX
@@ -14890,7 +14961,7 @@ tail7:
 	VADDPS    Z2, Z3, Z3
 	VMOVUPS   Z2, K1, (AX)(DX*1)
 
-done7:
+done8:
 	VEXTRACTF32X8 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -14913,21 +14984,21 @@ TEXT ·scale512(SB), NOSPLIT, $0-20
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SHRQ         $0x04, BX
-	JZ           tail8
+	JZ           tail9
 	SHLQ         $0x06, BX
 
-loop8:
+loop9:
 	VMOVUPS (AX)(DX*1), Z2
 	VMULPS  Z0, Z2, Z2
 	VADDPS  Z1, Z2, Z2
 	VMOVUPS Z2, (AX)(DX*1)
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop8
+	JL      loop9
 
-tail8:
+tail9:
 	ANDQ      $0x0f, CX
-	JZ        done8
+	JZ        done9
 	MOVQ      $-1, BX
 	SHLXQ     CX, BX, BX
 	NOTQ      BX
@@ -14937,7 +15008,7 @@ tail8:
 	VADDPS    Z1, Z2, Z2
 	VMOVUPS   Z2, K1, (AX)(DX*1)
 
-done8:
+done9:
 	VZEROUPPER
 	RET
 
@@ -14951,21 +15022,21 @@ TEXT ·dot512(SB), NOSPLIT, $0-28
 	XORQ   BX, BX
 	MOVQ   DX, SI
 	SHRQ   $0x04, SI
-	JZ     tail9
+	JZ     tail10
 	SHLQ   $0x06, SI
 
-loop9:
+loop10:
 	VMOVUPS (AX)(BX*1), Z1
 	VMOVUPS (CX)(BX*1), Z2
 	VMULPS  Z2, Z1, Z1
 	VADDPS  Z1, Z0, Z0
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
-	JL      loop9
+	JL      loop10
 
-tail9:
+tail10:
 	ANDQ      $0x0f, DX
-	JZ        done9
+	JZ        done10
 	MOVQ      $-1, SI
 	SHLXQ     DX, SI, SI
 	NOTQ      SI
@@ -14975,7 +15046,7 @@ tail9:
 	VMULPS    Z2, Z1, Z1
 	VADDPS    Z1, Z0, Z0
 
-done9:
+done10:
 	VEXTRACTF32X8 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y1
 	VEXTRACTF128  $0x01, Y1, X0
@@ -15000,10 +15071,10 @@ TEXT ·dscore512(SB), NOSPLIT, $0-36
 	XORQ         BX, BX
 	MOVQ         DX, SI
 	SHRQ         $0x04, SI
-	JZ           tail10
+	JZ           tail11
 	SHLQ         $0x06, SI
 
-loop10:
+loop11:
 	VMOVUPS (CX)(BX*1), Z3
 	VMULPS  Z0, Z3, Z3
 	VMOVUPS Z3, (CX)(BX*1)
@@ -15014,11 +15085,11 @@ loop10:
 	VMOVUPS Z4, (AX)(BX*1)
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
-	JL      loop10
+	JL      loop11
 
-tail10:
+tail11:
 	ANDQ      $0x0f, DX
-	JZ        done10
+	JZ        done11
 	MOVQ      $-1, SI
 	SHLXQ     DX, SI, SI
 	NOTQ      SI
@@ -15032,7 +15103,7 @@ tail10:
 	VMULPS    Z2, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(BX*1)
 
-done10:
+done11:
 	VZEROUPPER
 	RET
 
@@ -15045,21 +15116,21 @@ TEXT ·add512(SB), NOSPLIT, $0-24
 	XORQ BX, BX
 	MOVQ DX, SI
 	SHRQ $0x04, SI
-	JZ   tail11
+	JZ   tail12
 	SHLQ $0x06, SI
 
-loop11:
+loop12:
 	VMOVUPS (AX)(BX*1), Z0
 	VMOVUPS (CX)(BX*1), Z1
 	VADDPS  Z1, Z0, Z0
 	VMOVUPS Z0, (AX)(BX*1)
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
-	JL      loop11
+	JL      loop12
 
-tail11:
+tail12:
 	ANDQ      $0x0f, DX
-	JZ        done11
+	JZ        done12
 	MOVQ      $-1, SI
 	SHLXQ     DX, SI, SI
 	NOTQ      SI
@@ -15069,7 +15140,7 @@ tail11:
 	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(BX*1)
 
-done11:
+done12:
 	VZEROUPPER
 	RET
 
@@ -15096,10 +15167,10 @@ TEXT ·swiGLU512(SB), NOSPLIT, $0-32
 	XORQ    SI, SI
 	MOVQ    BX, DI
 	SHRQ    $0x04, DI
-	JZ      tail12
+	JZ      tail13
 	SHLQ    $0x06, DI
 
-loop12:
+loop13:
 	VMOVUPS  (CX)(SI*1), Z13
 	VXORPS   Z12, Z13, Z14
 	VCMPPS   $0x15, Z0, Z14, K1
@@ -15132,11 +15203,11 @@ loop12:
 	VMOVUPS  Z13, (AX)(SI*1)
 	ADDQ     $0x40, SI
 	CMPQ     SI, DI
-	JL       loop12
+	JL       loop13
 
-tail12:
+tail13:
 	ANDQ      $0x0f, BX
-	JZ        done12
+	JZ        done13
 	MOVQ      $-1, DI
 	SHLXQ     BX, DI, DI
 	NOTQ      DI
@@ -15172,7 +15243,7 @@ tail12:
 	VMULPS    Z0, Z13, Z13
 	VMOVUPS   Z13, K1, (AX)(SI*1)
 
-done12:
+done13:
 	VZEROUPPER
 	RET
 
@@ -15202,10 +15273,10 @@ TEXT ·swiGLUGrad512(SB), NOSPLIT, $0-48
 	XORQ    R8, R8
 	MOVQ    DI, R9
 	SHRQ    $0x04, R9
-	JZ      tail13
+	JZ      tail14
 	SHLQ    $0x06, R9
 
-loop13:
+loop14:
 	VMOVUPS  (BX)(R8*1), Z14
 	VXORPS   Z12, Z14, Z15
 	VCMPPS   $0x15, Z0, Z15, K1
@@ -15247,11 +15318,11 @@ loop13:
 	VMOVUPS  Z18, (AX)(R8*1)
 	ADDQ     $0x40, R8
 	CMPQ     R8, R9
-	JL       loop13
+	JL       loop14
 
-tail13:
+tail14:
 	ANDQ      $0x0f, DI
-	JZ        done13
+	JZ        done14
 	MOVQ      $-1, R9
 	SHLXQ     DI, R9, R9
 	NOTQ      R9
@@ -15296,7 +15367,7 @@ tail13:
 	VMOVUPS   Z2, K1, (CX)(R8*1)
 	VMOVUPS   Z3, K1, (AX)(R8*1)
 
-done13:
+done14:
 	VZEROUPPER
 	RET
 
@@ -15311,21 +15382,21 @@ TEXT ·norm512(SB), NOSPLIT, $0-44
 	XORQ   SI, SI
 	MOVQ   BX, DI
 	SHRQ   $0x04, DI
-	JZ     tail14
+	JZ     tail15
 	SHLQ   $0x06, DI
 
-loop14:
+loop15:
 	VMOVUPS (CX)(SI*1), Z1
 	VMULPS  Z1, Z1, Z1
 	VADDPS  Z1, Z0, Z0
 	ADDQ    $0x40, SI
 	CMPQ    SI, DI
-	JL      loop14
+	JL      loop15
 
-tail14:
+tail15:
 	MOVQ      BX, DI
 	ANDQ      $0x0f, DI
-	JZ        done14
+	JZ        done15
 	MOVQ      $-1, R8
 	SHLXQ     DI, R8, R8
 	NOTQ      R8
@@ -15334,7 +15405,7 @@ tail14:
 	VMULPS    Z1, Z1, Z1
 	VADDPS    Z1, Z0, Z0
 
-done14:
+done15:
 	VEXTRACTF32X8 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y1
 	VEXTRACTF128  $0x01, Y1, X0
@@ -15355,10 +15426,10 @@ done14:
 	XORQ          SI, SI
 	MOVQ          BX, DI
 	SHRQ          $0x04, DI
-	JZ            tail15
+	JZ            tail16
 	SHLQ          $0x06, DI
 
-loop15:
+loop16:
 	VMOVUPS (CX)(SI*1), Z1
 	VMULPS  Z0, Z1, Z1
 	VMOVUPS (DX)(SI*1), Z2
@@ -15366,11 +15437,11 @@ loop15:
 	VMOVUPS Z1, (AX)(SI*1)
 	ADDQ    $0x40, SI
 	CMPQ    SI, DI
-	JL      loop15
+	JL      loop16
 
-tail15:
+tail16:
 	ANDQ      $0x0f, BX
-	JZ        done15
+	JZ        done16
 	MOVQ      $-1, DI
 	SHLXQ     BX, DI, DI
 	NOTQ      DI
@@ -15381,7 +15452,7 @@ tail15:
 	VMULPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (AX)(SI*1)
 
-done15:
+done16:
 	VZEROUPPER
 	RET
 
@@ -15397,21 +15468,21 @@ TEXT ·normGrad512(SB), NOSPLIT, $0-52
 	XORQ   DI, DI
 	MOVQ   SI, R8
 	SHRQ   $0x04, R8
-	JZ     tail16
+	JZ     tail17
 	SHLQ   $0x06, R8
 
-loop16:
+loop17:
 	VMOVUPS (DX)(DI*1), Z1
 	VMULPS  Z1, Z1, Z1
 	VADDPS  Z1, Z0, Z0
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop16
+	JL      loop17
 
-tail16:
+tail17:
 	MOVQ      SI, R8
 	ANDQ      $0x0f, R8
-	JZ        done16
+	JZ        done17
 	MOVQ      $-1, R9
 	SHLXQ     R8, R9, R9
 	NOTQ      R9
@@ -15420,7 +15491,7 @@ tail16:
 	VMULPS    Z1, Z1, Z1
 	VADDPS    Z1, Z0, Z0
 
-done16:
+done17:
 	VEXTRACTF32X8 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y1
 	VEXTRACTF128  $0x01, Y1, X0
@@ -15441,10 +15512,10 @@ done16:
 	XORQ          DI, DI
 	MOVQ          SI, R8
 	SHRQ          $0x04, R8
-	JZ            tail17
+	JZ            tail18
 	SHLQ          $0x06, R8
 
-loop17:
+loop18:
 	VMOVUPS (CX)(DI*1), Z0
 	VMOVUPS (BX)(DI*1), Z3
 	VMULPS  Z3, Z0, Z0
@@ -15453,12 +15524,12 @@ loop17:
 	VADDPS  Z0, Z2, Z2
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop17
+	JL      loop18
 
-tail17:
+tail18:
 	MOVQ      SI, R8
 	ANDQ      $0x0f, R8
-	JZ        done17
+	JZ        done18
 	MOVQ      $-1, R9
 	SHLXQ     R8, R9, R9
 	NOTQ      R9
@@ -15470,7 +15541,7 @@ tail17:
 	VMULPS    Z3, Z0, Z0
 	VADDPS    Z0, Z2, Z2
 
-done17:
+done18:
 	VEXTRACTF32X8 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
 	VEXTRACTF128  $0x01, Y0, X2
@@ -15489,10 +15560,10 @@ done17:
 	XORQ          DI, DI
 	MOVQ          SI, R8
 	SHRQ          $0x04, R8
-	JZ            tail18
+	JZ            tail19
 	SHLQ          $0x06, R8
 
-loop18:
+loop19:
 	VMOVUPS (CX)(DI*1), Z2
 	VMOVUPS (BX)(DI*1), Z3
 	VMULPS  Z3, Z2, Z2
@@ -15505,11 +15576,11 @@ loop18:
 	VMOVUPS Z3, (AX)(DI*1)
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop18
+	JL      loop19
 
-tail18:
+tail19:
 	ANDQ      $0x0f, SI
-	JZ        done18
+	JZ        done19
 	MOVQ      $-1, R8
 	SHLXQ     SI, R8, R8
 	NOTQ      R8
@@ -15525,7 +15596,7 @@ tail18:
 	VADDPS    Z2, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(DI*1)
 
-done18:
+done19:
 	VZEROUPPER
 	RET
 
@@ -15550,7 +15621,7 @@ wide:
 	MOVQ    CX, DI
 	MOVQ    DX, R8
 
-row19:
+row20:
 	VBROADCASTSS (R9), Z4
 	VMOVUPS      (DI), Z5
 	VMULPS       (R8), Z5, Z5
@@ -15572,7 +15643,7 @@ row19:
 	ADDQ         BX, R8
 	ADDQ         $0x04, R9
 	DECQ         R10
-	JNZ          row19
+	JNZ          row20
 	VMOVUPS      Z0, (AX)
 	VMOVUPS      Z1, 64(AX)
 	VMOVUPS      Z2, 128(AX)
@@ -15587,17 +15658,17 @@ narrow:
 	XORQ DI, DI
 	MOVQ SI, R8
 	SHRQ $0x04, R8
-	JZ   tail20
+	JZ   tail21
 	SHLQ $0x06, R8
 
-loop20:
+loop21:
 	VMOVUPS (AX)(DI*1), Z0
 	MOVQ    r+40(FP), R11
 	MOVQ    m+48(FP), R12
 	MOVQ    CX, R9
 	MOVQ    DX, R10
 
-row21:
+row22:
 	VBROADCASTSS (R11), Z1
 	VMOVUPS      (R9)(DI*1), Z2
 	VMOVUPS      (R10)(DI*1), Z3
@@ -15608,15 +15679,15 @@ row21:
 	ADDQ         BX, R10
 	ADDQ         $0x04, R11
 	DECQ         R12
-	JNZ          row21
+	JNZ          row22
 	VMOVUPS      Z0, (AX)(DI*1)
 	ADDQ         $0x40, DI
 	CMPQ         DI, R8
-	JL           loop20
+	JL           loop21
 
-tail20:
+tail21:
 	ANDQ      $0x0f, SI
-	JZ        done20
+	JZ        done21
 	MOVQ      $-1, R8
 	SHLXQ     SI, R8, R8
 	NOTQ      R8
@@ -15626,7 +15697,7 @@ tail20:
 	MOVQ      m+48(FP), R8
 	MOVQ      DX, DX
 
-row22:
+row23:
 	VBROADCASTSS (SI), Z1
 	VMOVUPS.Z    (CX)(DI*1), K1, Z2
 	VMOVUPS.Z    (DX)(DI*1), K1, Z3
@@ -15637,10 +15708,10 @@ row22:
 	ADDQ         BX, DX
 	ADDQ         $0x04, SI
 	DECQ         R8
-	JNZ          row22
+	JNZ          row23
 	VMOVUPS      Z0, K1, (AX)(DI*1)
 
-done20:
+done21:
 	VZEROUPPER
 	RET
 
@@ -15655,10 +15726,10 @@ TEXT ·rotate512(SB), NOSPLIT, $0-32
 	XORQ DI, DI
 	MOVQ BX, R8
 	SHRQ $0x04, R8
-	JZ   tail23
+	JZ   tail24
 	SHLQ $0x06, R8
 
-loop23:
+loop24:
 	VMOVUPS (AX)(DI*1), Z0
 	VMOVUPS (SI)(DI*1), Z1
 	VMOVUPS (CX)(DI*1), Z2
@@ -15673,11 +15744,11 @@ loop23:
 	VMOVUPS Z1, (SI)(DI*1)
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop23
+	JL      loop24
 
-tail23:
+tail24:
 	ANDQ      $0x0f, BX
-	JZ        done23
+	JZ        done24
 	MOVQ      $-1, R8
 	SHLXQ     BX, R8, R8
 	NOTQ      R8
@@ -15695,7 +15766,7 @@ tail23:
 	VMOVUPS   Z4, K1, (AX)(DI*1)
 	VMOVUPS   Z1, K1, (SI)(DI*1)
 
-done23:
+done24:
 	VZEROUPPER
 	RET
 
@@ -15709,20 +15780,20 @@ TEXT ·logSum512(SB), NOSPLIT, $0-36
 	XORQ    DX, DX
 	MOVQ    CX, BX
 	SHRQ    $0x04, BX
-	JZ      tail24
+	JZ      tail25
 	SHLQ    $0x06, BX
 
-loop24:
+loop25:
 	VMOVUPS (AX)(DX*1), Z2
 	VMAXPS  Z1, Z2, Z1
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop24
+	JL      loop25
 
-tail24:
+tail25:
 	MOVQ    CX, BX
 	ANDQ    $0x0f, BX
-	JZ      done24
+	JZ      done25
 	MOVQ    $-1, SI
 	SHLXQ   BX, SI, SI
 	NOTQ    SI
@@ -15731,7 +15802,7 @@ tail24:
 	VMOVUPS (AX)(DX*1), K1, Z0
 	VMAXPS  Z1, Z0, Z1
 
-done24:
+done25:
 	VEXTRACTF32X8 $0x01, Z1, Y0
 	VMAXPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -15766,10 +15837,10 @@ done24:
 	XORQ          DX, DX
 	MOVQ          CX, BX
 	SHRQ          $0x04, BX
-	JZ            tail25
+	JZ            tail26
 	SHLQ          $0x06, BX
 
-loop25:
+loop26:
 	VMOVUPS  (AX)(DX*1), Z16
 	VDIVPS   Z0, Z16, Z16
 	VSUBPS   Z1, Z16, Z16
@@ -15801,11 +15872,11 @@ loop25:
 	VADDPS   Z16, Z4, Z4
 	ADDQ     $0x40, DX
 	CMPQ     DX, BX
-	JL       loop25
+	JL       loop26
 
-tail25:
+tail26:
 	ANDQ      $0x0f, CX
-	JZ        done25
+	JZ        done26
 	MOVQ      $-1, BX
 	SHLXQ     CX, BX, BX
 	NOTQ      BX
@@ -15842,7 +15913,7 @@ tail25:
 	VADDPS    Z2, Z3, Z3
 	VADDPS    Z16, Z4, Z4
 
-done25:
+done26:
 	VEXTRACTF32X8 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -15870,10 +15941,10 @@ one:
 	XORQ   DX, DX
 	MOVQ   CX, BX
 	SHRQ   $0x04, BX
-	JZ     tail26
+	JZ     tail27
 	SHLQ   $0x06, BX
 
-loop26:
+loop27:
 	VMOVUPS  (AX)(DX*1), Z0
 	VSUBPS   Z1, Z0, Z0
 	VCMPPS   $0x15, Z2, Z0, K1
@@ -15904,11 +15975,11 @@ loop26:
 	VADDPS   Z0, Z4, Z4
 	ADDQ     $0x40, DX
 	CMPQ     DX, BX
-	JL       loop26
+	JL       loop27
 
-tail26:
+tail27:
 	ANDQ      $0x0f, CX
-	JZ        done26
+	JZ        done27
 	MOVQ      $-1, BX
 	SHLXQ     CX, BX, BX
 	NOTQ      BX
@@ -15944,7 +16015,7 @@ tail26:
 	VADDPS    Z5, Z3, Z3
 	VADDPS    Z0, Z4, Z4
 
-done26:
+done27:
 	VEXTRACTF32X8 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -15992,10 +16063,10 @@ TEXT ·logGrad512(SB), NOSPLIT, $0-40
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SHRQ         $0x04, BX
-	JZ           tail27
+	JZ           tail28
 	SHLQ         $0x06, BX
 
-loop27:
+loop28:
 	VMOVUPS  (AX)(DX*1), Z18
 	VDIVPS   Z0, Z18, Z18
 	VSUBPS   Z1, Z18, Z18
@@ -16030,11 +16101,11 @@ loop27:
 	VMOVUPS  Z21, (AX)(DX*1)
 	ADDQ     $0x40, DX
 	CMPQ     DX, BX
-	JL       loop27
+	JL       loop28
 
-tail27:
+tail28:
 	ANDQ      $0x0f, CX
-	JZ        done27
+	JZ        done28
 	MOVQ      $-1, BX
 	SHLXQ     CX, BX, BX
 	NOTQ      BX
@@ -16072,7 +16143,7 @@ tail27:
 	VMULPS    Z18, Z6, Z6
 	VMOVUPS   Z6, K1, (AX)(DX*1)
 
-done27:
+done28:
 	VZEROUPPER
 	RET
 
@@ -16086,10 +16157,10 @@ TEXT ·sumSquares512(SB), NOSPLIT, $0-24
 	XORQ   DX, DX
 	MOVQ   CX, BX
 	SHRQ   $0x04, BX
-	JZ     tail28
+	JZ     tail29
 	SHLQ   $0x06, BX
 
-loop28:
+loop29:
 	VMOVUPS       (AX)(DX*1), Z2
 	VCVTPS2PD     Y2, Z3
 	VFMADD231PD   Z3, Z3, Z0
@@ -16098,11 +16169,11 @@ loop28:
 	VFMADD231PD   Z2, Z2, Z1
 	ADDQ          $0x40, DX
 	CMPQ          DX, BX
-	JL            loop28
+	JL            loop29
 
-tail28:
+tail29:
 	ANDQ          $0x0f, CX
-	JZ            done28
+	JZ            done29
 	MOVQ          $-1, BX
 	SHLXQ         CX, BX, BX
 	NOTQ          BX
@@ -16114,7 +16185,7 @@ tail28:
 	VCVTPS2PD     Y2, Z2
 	VFMADD231PD   Z2, Z2, Z1
 
-done28:
+done29:
 	VADDPD        Z1, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPD        Y1, Y0, Y1
@@ -16146,10 +16217,10 @@ TEXT ·adamW512(SB), NOSPLIT, $0-48
 	XORQ         DI, DI
 	MOVQ         SI, R8
 	SHRQ         $0x04, R8
-	JZ           tail29
+	JZ           tail30
 	SHLQ         $0x06, R8
 
-loop29:
+loop30:
 	VMOVUPS (CX)(DI*1), Z8
 	VMULPS  Z0, Z8, Z8
 	VMOVUPS (DX)(DI*1), Z9
@@ -16174,11 +16245,11 @@ loop29:
 	VMOVUPS Z8, (AX)(DI*1)
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop29
+	JL      loop30
 
-tail29:
+tail30:
 	ANDQ      $0x0f, SI
-	JZ        done29
+	JZ        done30
 	MOVQ      $-1, R8
 	SHLXQ     SI, R8, R8
 	NOTQ      R8
@@ -16206,7 +16277,7 @@ tail29:
 	VSUBPS    Z0, Z2, Z2
 	VMOVUPS   Z2, K1, (AX)(DI*1)
 
-done29:
+done30:
 	VZEROUPPER
 	RET
 
@@ -16220,10 +16291,10 @@ TEXT ·round256(SB), NOSPLIT, $0-24
 	XORQ   BX, BX
 	MOVQ   DX, SI
 	SHRQ   $0x04, SI
-	JZ     tail30
+	JZ     tail31
 	SHLQ   $0x06, SI
 
-loop30:
+loop31:
 	VMOVUPS   (CX)(BX*1), Y1
 	VPSRLD    $0x10, Y1, Y2
 	VPAND     constants<>+1088(SB), Y2, Y2
@@ -16254,11 +16325,11 @@ loop30:
 	VMOVUPS   Y2, 32(AX)(BX*1)
 	ADDQ      $0x40, BX
 	CMPQ      BX, SI
-	JL        loop30
+	JL        loop31
 
-tail30:
+tail31:
 	ANDQ       $0x0f, DX
-	JZ         done30
+	JZ         done31
 	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, DX
 	SUBQ       DX, SI
@@ -16293,7 +16364,116 @@ tail30:
 	VBLENDVPS  Y4, Y5, Y3, Y3
 	VMASKMOVPS Y3, Y1, 32(AX)(BX*1)
 
-done30:
+done31:
+	VZEROUPPER
+	RET
+
+// func put256(dst *float32, x *float32, n int, shift int)
+// Requires: AVX, AVX2
+TEXT ·put256(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         shift+24(FP), BX
+	VMOVQ        BX, X0
+	VXORPS       Y1, Y1, Y1
+	VPCMPEQD     X2, X2, X2
+	VPSLLD       $0x10, X2, X2
+	VPSRLD       X0, X2, X2
+	VBROADCASTSS X2, Y2
+	XORQ         BX, BX
+	MOVQ         DX, SI
+	SHRQ         $0x04, SI
+	JZ           tail32
+	SHLQ         $0x06, SI
+
+loop32:
+	VMOVUPS   (CX)(BX*1), Y3
+	VPSRLD    $0x10, Y3, Y4
+	VPAND     constants<>+1088(SB), Y4, Y4
+	VPADDD    constants<>+1024(SB), Y4, Y4
+	VPADDD    Y3, Y4, Y4
+	VCMPPS    $0x03, Y3, Y3, Y5
+	VPOR      constants<>+960(SB), Y3, Y6
+	VBLENDVPS Y5, Y6, Y4, Y4
+	VPAND     constants<>+896(SB), Y4, Y4
+	VPAND     constants<>+832(SB), Y3, Y5
+	VPCMPEQD  Y1, Y5, Y5
+	VPAND     constants<>+1152(SB), Y3, Y6
+	VBLENDVPS Y5, Y6, Y4, Y4
+	VPSRLD    X0, Y4, Y4
+	VMOVUPS   (AX)(BX*1), Y3
+	VPANDN    Y3, Y2, Y3
+	VPOR      Y4, Y3, Y3
+	VMOVUPS   Y3, (AX)(BX*1)
+	VMOVUPS   32(CX)(BX*1), Y3
+	VPSRLD    $0x10, Y3, Y4
+	VPAND     constants<>+1088(SB), Y4, Y4
+	VPADDD    constants<>+1024(SB), Y4, Y4
+	VPADDD    Y3, Y4, Y4
+	VCMPPS    $0x03, Y3, Y3, Y5
+	VPOR      constants<>+960(SB), Y3, Y6
+	VBLENDVPS Y5, Y6, Y4, Y4
+	VPAND     constants<>+896(SB), Y4, Y4
+	VPAND     constants<>+832(SB), Y3, Y5
+	VPCMPEQD  Y1, Y5, Y5
+	VPAND     constants<>+1152(SB), Y3, Y6
+	VBLENDVPS Y5, Y6, Y4, Y4
+	VPSRLD    X0, Y4, Y4
+	VMOVUPS   32(AX)(BX*1), Y3
+	VPANDN    Y3, Y2, Y3
+	VPOR      Y4, Y3, Y3
+	VMOVUPS   Y3, 32(AX)(BX*1)
+	ADDQ      $0x40, BX
+	CMPQ      BX, SI
+	JL        loop32
+
+tail32:
+	ANDQ       $0x0f, DX
+	JZ         done32
+	LEAQ       constants<>+1216(SB), SI
+	SHLQ       $0x02, DX
+	SUBQ       DX, SI
+	VMOVUPS    64(SI), Y3
+	VMASKMOVPS (CX)(BX*1), Y3, Y4
+	VPSRLD     $0x10, Y4, Y5
+	VPAND      constants<>+1088(SB), Y5, Y5
+	VPADDD     constants<>+1024(SB), Y5, Y5
+	VPADDD     Y4, Y5, Y5
+	VCMPPS     $0x03, Y4, Y4, Y6
+	VPOR       constants<>+960(SB), Y4, Y7
+	VBLENDVPS  Y6, Y7, Y5, Y5
+	VPAND      constants<>+896(SB), Y5, Y5
+	VPAND      constants<>+832(SB), Y4, Y6
+	VPCMPEQD   Y1, Y6, Y6
+	VPAND      constants<>+1152(SB), Y4, Y7
+	VBLENDVPS  Y6, Y7, Y5, Y5
+	VPSRLD     X0, Y5, Y5
+	VMASKMOVPS (AX)(BX*1), Y3, Y4
+	VPANDN     Y4, Y2, Y4
+	VPOR       Y5, Y4, Y4
+	VMASKMOVPS Y4, Y3, (AX)(BX*1)
+	VMOVUPS    96(SI), Y3
+	VMASKMOVPS 32(CX)(BX*1), Y3, Y4
+	VPSRLD     $0x10, Y4, Y5
+	VPAND      constants<>+1088(SB), Y5, Y5
+	VPADDD     constants<>+1024(SB), Y5, Y5
+	VPADDD     Y4, Y5, Y5
+	VCMPPS     $0x03, Y4, Y4, Y6
+	VPOR       constants<>+960(SB), Y4, Y7
+	VBLENDVPS  Y6, Y7, Y5, Y5
+	VPAND      constants<>+896(SB), Y5, Y5
+	VPAND      constants<>+832(SB), Y4, Y6
+	VPCMPEQD   Y1, Y6, Y6
+	VPAND      constants<>+1152(SB), Y4, Y7
+	VBLENDVPS  Y6, Y7, Y5, Y5
+	VPSRLD     X0, Y5, Y5
+	VMASKMOVPS 32(AX)(BX*1), Y3, Y0
+	VPANDN     Y0, Y2, Y0
+	VPOR       Y5, Y0, Y0
+	VMASKMOVPS Y0, Y3, 32(AX)(BX*1)
+
+done32:
 	VZEROUPPER
 	RET
 
@@ -16307,10 +16487,10 @@ TEXT ·pairs256(SB), NOSPLIT, $0-24
 	XORQ   BX, BX
 	MOVQ   DX, SI
 	SHRQ   $0x04, SI
-	JZ     tail31
+	JZ     tail33
 	SHLQ   $0x06, SI
 
-loop31:
+loop33:
 	VMOVUPS   (CX)(BX*1), Y1
 	VPSRLD    $0x10, Y1, Y2
 	VPAND     constants<>+1088(SB), Y2, Y2
@@ -16351,11 +16531,11 @@ loop31:
 	ADDQ      $0x10, AX
 	ADDQ      $0x40, BX
 	CMPQ      BX, SI
-	JL        loop31
+	JL        loop33
 
-tail31:
+tail33:
 	ANDQ       $0x0f, DX
-	JZ         done31
+	JZ         done33
 	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, DX
 	SUBQ       DX, SI
@@ -16400,7 +16580,7 @@ tail31:
 	VMOVDQU    X2, (AX)
 	ADDQ       $0x10, AX
 
-done31:
+done33:
 	VZEROUPPER
 	RET
 
@@ -16420,10 +16600,10 @@ TEXT ·weave256(SB), NOSPLIT, $0-40
 	XORQ   R9, R9
 	MOVQ   BX, R10
 	SHRQ   $0x04, R10
-	JZ     tail32
+	JZ     tail34
 	SHLQ   $0x06, R10
 
-loop32:
+loop34:
 	VMOVUPS   (CX)(R9*1), Y1
 	VPSRLD    $0x10, Y1, Y2
 	VPAND     constants<>+1088(SB), Y2, Y2
@@ -16542,11 +16722,11 @@ loop32:
 	VMOVUPS   Y2, 32(SI)(R9*1)
 	ADDQ      $0x40, R9
 	CMPQ      R9, R10
-	JL        loop32
+	JL        loop34
 
-tail32:
+tail34:
 	ANDQ       $0x0f, BX
-	JZ         done32
+	JZ         done34
 	LEAQ       constants<>+1216(SB), R10
 	SHLQ       $0x02, BX
 	SUBQ       BX, R10
@@ -16669,7 +16849,7 @@ tail32:
 	VPOR       Y4, Y3, Y3
 	VMASKMOVPS Y3, Y1, 32(SI)(R9*1)
 
-done32:
+done34:
 	VZEROUPPER
 	RET
 
@@ -16684,22 +16864,22 @@ TEXT ·softmax256(SB), NOSPLIT, $0-28
 	XORQ    DX, DX
 	MOVQ    CX, BX
 	SHRQ    $0x04, BX
-	JZ      tail33
+	JZ      tail35
 	SHLQ    $0x06, BX
 
-loop33:
+loop35:
 	VMOVUPS (AX)(DX*1), Y3
 	VMAXPS  Y1, Y3, Y1
 	VMOVUPS 32(AX)(DX*1), Y3
 	VMAXPS  Y2, Y3, Y2
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop33
+	JL      loop35
 
-tail33:
+tail35:
 	MOVQ       CX, BX
 	ANDQ       $0x0f, BX
-	JZ         done33
+	JZ         done35
 	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, BX
 	SUBQ       BX, SI
@@ -16712,7 +16892,7 @@ tail33:
 	VBLENDVPS  Y3, Y6, Y0, Y6
 	VMAXPS     Y2, Y6, Y2
 
-done33:
+done35:
 	VMAXPS       Y2, Y1, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VMAXPS       X1, X0, X1
@@ -16731,10 +16911,10 @@ done33:
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SHRQ         $0x04, BX
-	JZ           tail34
+	JZ           tail36
 	SHLQ         $0x06, BX
 
-loop34:
+loop36:
 	VMOVUPS (AX)(DX*1), Y3
 	VMULPS  Y0, Y3, Y3
 	VSUBPS  Y1, Y3, Y3
@@ -16795,11 +16975,11 @@ loop34:
 	VMOVUPS Y8, 32(AX)(DX*1)
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop34
+	JL      loop36
 
-tail34:
+tail36:
 	ANDQ       $0x0f, CX
-	JZ         done34
+	JZ         done36
 	LEAQ       constants<>+1216(SB), BX
 	SHLQ       $0x02, CX
 	SUBQ       CX, BX
@@ -16866,7 +17046,7 @@ tail34:
 	VADDPS     Y6, Y5, Y5
 	VMASKMOVPS Y6, Y3, 32(AX)(DX*1)
 
-done34:
+done36:
 	VADDPS       Y5, Y4, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X1
@@ -16888,10 +17068,10 @@ TEXT ·scale256(SB), NOSPLIT, $0-20
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SHRQ         $0x04, BX
-	JZ           tail35
+	JZ           tail37
 	SHLQ         $0x06, BX
 
-loop35:
+loop37:
 	VMOVUPS (AX)(DX*1), Y2
 	VMULPS  Y0, Y2, Y2
 	VADDPS  Y1, Y2, Y2
@@ -16902,11 +17082,11 @@ loop35:
 	VMOVUPS Y2, 32(AX)(DX*1)
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop35
+	JL      loop37
 
-tail35:
+tail37:
 	ANDQ       $0x0f, CX
-	JZ         done35
+	JZ         done37
 	LEAQ       constants<>+1216(SB), BX
 	SHLQ       $0x02, CX
 	SUBQ       CX, BX
@@ -16921,7 +17101,7 @@ tail35:
 	VADDPS     Y1, Y3, Y3
 	VMASKMOVPS Y3, Y2, 32(AX)(DX*1)
 
-done35:
+done37:
 	VZEROUPPER
 	RET
 
@@ -16936,10 +17116,10 @@ TEXT ·dot256(SB), NOSPLIT, $0-28
 	XORQ   BX, BX
 	MOVQ   DX, SI
 	SHRQ   $0x04, SI
-	JZ     tail36
+	JZ     tail38
 	SHLQ   $0x06, SI
 
-loop36:
+loop38:
 	VMOVUPS (AX)(BX*1), Y2
 	VMOVUPS (CX)(BX*1), Y3
 	VMULPS  Y3, Y2, Y2
@@ -16950,11 +17130,11 @@ loop36:
 	VADDPS  Y2, Y1, Y1
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
-	JL      loop36
+	JL      loop38
 
-tail36:
+tail38:
 	ANDQ       $0x0f, DX
-	JZ         done36
+	JZ         done38
 	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, DX
 	SUBQ       DX, SI
@@ -16969,7 +17149,7 @@ tail36:
 	VMULPS     Y2, Y3, Y3
 	VADDPS     Y3, Y1, Y1
 
-done36:
+done38:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X1
@@ -16993,10 +17173,10 @@ TEXT ·dscore256(SB), NOSPLIT, $0-36
 	XORQ         BX, BX
 	MOVQ         DX, SI
 	SHRQ         $0x04, SI
-	JZ           tail37
+	JZ           tail39
 	SHLQ         $0x06, SI
 
-loop37:
+loop39:
 	VMOVUPS (CX)(BX*1), Y3
 	VMULPS  Y0, Y3, Y3
 	VMOVUPS Y3, (CX)(BX*1)
@@ -17015,11 +17195,11 @@ loop37:
 	VMOVUPS Y4, 32(AX)(BX*1)
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
-	JL      loop37
+	JL      loop39
 
-tail37:
+tail39:
 	ANDQ       $0x0f, DX
-	JZ         done37
+	JZ         done39
 	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, DX
 	SUBQ       DX, SI
@@ -17042,7 +17222,7 @@ tail37:
 	VMULPS     Y2, Y0, Y0
 	VMASKMOVPS Y0, Y3, 32(AX)(BX*1)
 
-done37:
+done39:
 	VZEROUPPER
 	RET
 
@@ -17055,10 +17235,10 @@ TEXT ·add256(SB), NOSPLIT, $0-24
 	XORQ BX, BX
 	MOVQ DX, SI
 	SHRQ $0x04, SI
-	JZ   tail38
+	JZ   tail40
 	SHLQ $0x06, SI
 
-loop38:
+loop40:
 	VMOVUPS (AX)(BX*1), Y0
 	VMOVUPS (CX)(BX*1), Y1
 	VADDPS  Y1, Y0, Y0
@@ -17069,11 +17249,11 @@ loop38:
 	VMOVUPS Y0, 32(AX)(BX*1)
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
-	JL      loop38
+	JL      loop40
 
-tail38:
+tail40:
 	ANDQ       $0x0f, DX
-	JZ         done38
+	JZ         done40
 	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, DX
 	SUBQ       DX, SI
@@ -17088,7 +17268,7 @@ tail38:
 	VADDPS     Y2, Y1, Y1
 	VMASKMOVPS Y1, Y0, 32(AX)(BX*1)
 
-done38:
+done40:
 	VZEROUPPER
 	RET
 
@@ -17103,10 +17283,10 @@ TEXT ·swiGLU256(SB), NOSPLIT, $0-32
 	XORQ    SI, SI
 	MOVQ    BX, DI
 	SHRQ    $0x04, DI
-	JZ      tail39
+	JZ      tail41
 	SHLQ    $0x06, DI
 
-loop39:
+loop41:
 	VMOVUPS (CX)(SI*1), Y1
 	VXORPS  constants<>+1152(SB), Y1, Y2
 	VCMPPS  $0x15, constants<>+0(SB), Y2, Y3
@@ -17171,11 +17351,11 @@ loop39:
 	VMOVUPS Y1, 32(AX)(SI*1)
 	ADDQ    $0x40, SI
 	CMPQ    SI, DI
-	JL      loop39
+	JL      loop41
 
-tail39:
+tail41:
 	ANDQ       $0x0f, BX
-	JZ         done39
+	JZ         done41
 	LEAQ       constants<>+1216(SB), DI
 	SHLQ       $0x02, BX
 	SUBQ       BX, DI
@@ -17244,7 +17424,7 @@ tail39:
 	VMULPS     Y0, Y2, Y2
 	VMASKMOVPS Y2, Y1, 32(AX)(SI*1)
 
-done39:
+done41:
 	VZEROUPPER
 	RET
 
@@ -17262,10 +17442,10 @@ TEXT ·swiGLUGrad256(SB), NOSPLIT, $0-48
 	XORQ    R8, R8
 	MOVQ    DI, R9
 	SHRQ    $0x04, R9
-	JZ      tail40
+	JZ      tail42
 	SHLQ    $0x06, R9
 
-loop40:
+loop42:
 	VMOVUPS (BX)(R8*1), Y2
 	VXORPS  constants<>+1152(SB), Y2, Y3
 	VCMPPS  $0x15, constants<>+0(SB), Y3, Y4
@@ -17348,11 +17528,11 @@ loop40:
 	VMOVUPS Y6, 32(AX)(R8*1)
 	ADDQ    $0x40, R8
 	CMPQ    R8, R9
-	JL      loop40
+	JL      loop42
 
-tail40:
+tail42:
 	ANDQ       $0x0f, DI
-	JZ         done40
+	JZ         done42
 	LEAQ       constants<>+1216(SB), R9
 	SHLQ       $0x02, DI
 	SUBQ       DI, R9
@@ -17439,7 +17619,7 @@ tail40:
 	VMASKMOVPS Y5, Y2, 32(CX)(R8*1)
 	VMASKMOVPS Y6, Y2, 32(AX)(R8*1)
 
-done40:
+done42:
 	VZEROUPPER
 	RET
 
@@ -17455,10 +17635,10 @@ TEXT ·norm256(SB), NOSPLIT, $0-44
 	XORQ   SI, SI
 	MOVQ   BX, DI
 	SHRQ   $0x04, DI
-	JZ     tail41
+	JZ     tail43
 	SHLQ   $0x06, DI
 
-loop41:
+loop43:
 	VMOVUPS (CX)(SI*1), Y2
 	VMULPS  Y2, Y2, Y2
 	VADDPS  Y2, Y0, Y0
@@ -17467,12 +17647,12 @@ loop41:
 	VADDPS  Y2, Y1, Y1
 	ADDQ    $0x40, SI
 	CMPQ    SI, DI
-	JL      loop41
+	JL      loop43
 
-tail41:
+tail43:
 	MOVQ       BX, DI
 	ANDQ       $0x0f, DI
-	JZ         done41
+	JZ         done43
 	LEAQ       constants<>+1216(SB), R8
 	SHLQ       $0x02, DI
 	SUBQ       DI, R8
@@ -17485,7 +17665,7 @@ tail41:
 	VMULPS     Y2, Y2, Y2
 	VADDPS     Y2, Y1, Y1
 
-done41:
+done43:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X1
@@ -17505,10 +17685,10 @@ done41:
 	XORQ         SI, SI
 	MOVQ         BX, DI
 	SHRQ         $0x04, DI
-	JZ           tail42
+	JZ           tail44
 	SHLQ         $0x06, DI
 
-loop42:
+loop44:
 	VMOVUPS (CX)(SI*1), Y1
 	VMULPS  Y0, Y1, Y1
 	VMOVUPS (DX)(SI*1), Y2
@@ -17521,11 +17701,11 @@ loop42:
 	VMOVUPS Y1, 32(AX)(SI*1)
 	ADDQ    $0x40, SI
 	CMPQ    SI, DI
-	JL      loop42
+	JL      loop44
 
-tail42:
+tail44:
 	ANDQ       $0x0f, BX
-	JZ         done42
+	JZ         done44
 	LEAQ       constants<>+1216(SB), DI
 	SHLQ       $0x02, BX
 	SUBQ       BX, DI
@@ -17542,7 +17722,7 @@ tail42:
 	VMULPS     Y0, Y2, Y2
 	VMASKMOVPS Y2, Y1, 32(AX)(SI*1)
 
-done42:
+done44:
 	VZEROUPPER
 	RET
 
@@ -17559,10 +17739,10 @@ TEXT ·normGrad256(SB), NOSPLIT, $0-52
 	XORQ   DI, DI
 	MOVQ   SI, R8
 	SHRQ   $0x04, R8
-	JZ     tail43
+	JZ     tail45
 	SHLQ   $0x06, R8
 
-loop43:
+loop45:
 	VMOVUPS (DX)(DI*1), Y2
 	VMULPS  Y2, Y2, Y2
 	VADDPS  Y2, Y0, Y0
@@ -17571,12 +17751,12 @@ loop43:
 	VADDPS  Y2, Y1, Y1
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop43
+	JL      loop45
 
-tail43:
+tail45:
 	MOVQ       SI, R8
 	ANDQ       $0x0f, R8
-	JZ         done43
+	JZ         done45
 	LEAQ       constants<>+1216(SB), R9
 	SHLQ       $0x02, R8
 	SUBQ       R8, R9
@@ -17589,7 +17769,7 @@ tail43:
 	VMULPS     Y2, Y2, Y2
 	VADDPS     Y2, Y1, Y1
 
-done43:
+done45:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X1
@@ -17610,10 +17790,10 @@ done43:
 	XORQ         DI, DI
 	MOVQ         SI, R8
 	SHRQ         $0x04, R8
-	JZ           tail44
+	JZ           tail46
 	SHLQ         $0x06, R8
 
-loop44:
+loop46:
 	VMOVUPS (CX)(DI*1), Y1
 	VMOVUPS (BX)(DI*1), Y2
 	VMULPS  Y2, Y1, Y1
@@ -17628,12 +17808,12 @@ loop44:
 	VADDPS  Y1, Y4, Y4
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop44
+	JL      loop46
 
-tail44:
+tail46:
 	MOVQ       SI, R8
 	ANDQ       $0x0f, R8
-	JZ         done44
+	JZ         done46
 	LEAQ       constants<>+1216(SB), R9
 	SHLQ       $0x02, R8
 	SUBQ       R8, R9
@@ -17652,7 +17832,7 @@ tail44:
 	VMULPS     Y1, Y2, Y2
 	VADDPS     Y2, Y4, Y4
 
-done44:
+done46:
 	VADDPS       Y4, Y3, Y1
 	VEXTRACTF128 $0x01, Y1, X2
 	VADDPS       X2, X1, X2
@@ -17670,10 +17850,10 @@ done44:
 	XORQ         DI, DI
 	MOVQ         SI, R8
 	SHRQ         $0x04, R8
-	JZ           tail45
+	JZ           tail47
 	SHLQ         $0x06, R8
 
-loop45:
+loop47:
 	VMOVUPS (CX)(DI*1), Y2
 	VMOVUPS (BX)(DI*1), Y3
 	VMULPS  Y3, Y2, Y2
@@ -17696,11 +17876,11 @@ loop45:
 	VMOVUPS Y3, 32(AX)(DI*1)
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop45
+	JL      loop47
 
-tail45:
+tail47:
 	ANDQ       $0x0f, SI
-	JZ         done45
+	JZ         done47
 	LEAQ       constants<>+1216(SB), R8
 	SHLQ       $0x02, SI
 	SUBQ       SI, R8
@@ -17727,7 +17907,7 @@ tail45:
 	VADDPS     Y3, Y0, Y0
 	VMASKMOVPS Y0, Y2, 32(AX)(DI*1)
 
-done45:
+done47:
 	VZEROUPPER
 	RET
 
@@ -17756,7 +17936,7 @@ wide:
 	MOVQ    CX, DI
 	MOVQ    DX, R8
 
-row46:
+row48:
 	VBROADCASTSS (R9), Y8
 	VMOVUPS      (DI), Y9
 	VMULPS       (R8), Y9, Y9
@@ -17794,7 +17974,7 @@ row46:
 	ADDQ         BX, R8
 	ADDQ         $0x04, R9
 	DECQ         R10
-	JNZ          row46
+	JNZ          row48
 	VMOVUPS      Y0, (AX)
 	VMOVUPS      Y1, 32(AX)
 	VMOVUPS      Y2, 64(AX)
@@ -17813,17 +17993,17 @@ narrow:
 	XORQ DI, DI
 	MOVQ SI, R8
 	SHRQ $0x04, R8
-	JZ   tail47
+	JZ   tail49
 	SHLQ $0x06, R8
 
-loop47:
+loop49:
 	VMOVUPS (AX)(DI*1), Y0
 	MOVQ    r+40(FP), R11
 	MOVQ    m+48(FP), R12
 	MOVQ    CX, R9
 	MOVQ    DX, R10
 
-row48:
+row50:
 	VBROADCASTSS (R11), Y1
 	VMOVUPS      (R9)(DI*1), Y2
 	VMOVUPS      (R10)(DI*1), Y3
@@ -17834,7 +18014,7 @@ row48:
 	ADDQ         BX, R10
 	ADDQ         $0x04, R11
 	DECQ         R12
-	JNZ          row48
+	JNZ          row50
 	VMOVUPS      Y0, (AX)(DI*1)
 	VMOVUPS      32(AX)(DI*1), Y0
 	MOVQ         r+40(FP), R11
@@ -17842,7 +18022,7 @@ row48:
 	MOVQ         CX, R9
 	MOVQ         DX, R10
 
-row49:
+row51:
 	VBROADCASTSS (R11), Y1
 	VMOVUPS      32(R9)(DI*1), Y2
 	VMOVUPS      32(R10)(DI*1), Y3
@@ -17853,15 +18033,15 @@ row49:
 	ADDQ         BX, R10
 	ADDQ         $0x04, R11
 	DECQ         R12
-	JNZ          row49
+	JNZ          row51
 	VMOVUPS      Y0, 32(AX)(DI*1)
 	ADDQ         $0x40, DI
 	CMPQ         DI, R8
-	JL           loop47
+	JL           loop49
 
-tail47:
+tail49:
 	ANDQ       $0x0f, SI
-	JZ         done47
+	JZ         done49
 	LEAQ       constants<>+1216(SB), R8
 	SHLQ       $0x02, SI
 	SUBQ       SI, R8
@@ -17872,7 +18052,7 @@ tail47:
 	MOVQ       CX, SI
 	MOVQ       DX, R9
 
-row50:
+row52:
 	VBROADCASTSS (R10), Y2
 	VMASKMOVPS   (SI)(DI*1), Y0, Y3
 	VMASKMOVPS   (R9)(DI*1), Y0, Y4
@@ -17883,7 +18063,7 @@ row50:
 	ADDQ         BX, R9
 	ADDQ         $0x04, R10
 	DECQ         R11
-	JNZ          row50
+	JNZ          row52
 	VMASKMOVPS   Y1, Y0, (AX)(DI*1)
 	VMOVUPS      96(R8), Y0
 	VMASKMOVPS   32(AX)(DI*1), Y0, Y1
@@ -17891,7 +18071,7 @@ row50:
 	MOVQ         m+48(FP), R8
 	MOVQ         DX, DX
 
-row51:
+row53:
 	VBROADCASTSS (SI), Y2
 	VMASKMOVPS   32(CX)(DI*1), Y0, Y3
 	VMASKMOVPS   32(DX)(DI*1), Y0, Y4
@@ -17902,10 +18082,10 @@ row51:
 	ADDQ         BX, DX
 	ADDQ         $0x04, SI
 	DECQ         R8
-	JNZ          row51
+	JNZ          row53
 	VMASKMOVPS   Y1, Y0, 32(AX)(DI*1)
 
-done47:
+done49:
 	VZEROUPPER
 	RET
 
@@ -17920,10 +18100,10 @@ TEXT ·rotate256(SB), NOSPLIT, $0-32
 	XORQ DI, DI
 	MOVQ BX, R8
 	SHRQ $0x04, R8
-	JZ   tail52
+	JZ   tail54
 	SHLQ $0x06, R8
 
-loop52:
+loop54:
 	VMOVUPS (AX)(DI*1), Y0
 	VMOVUPS (SI)(DI*1), Y1
 	VMOVUPS (CX)(DI*1), Y2
@@ -17950,11 +18130,11 @@ loop52:
 	VMOVUPS Y1, 32(SI)(DI*1)
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop52
+	JL      loop54
 
-tail52:
+tail54:
 	ANDQ       $0x0f, BX
-	JZ         done52
+	JZ         done54
 	LEAQ       constants<>+1216(SB), R8
 	SHLQ       $0x02, BX
 	SUBQ       BX, R8
@@ -17985,7 +18165,7 @@ tail52:
 	VMASKMOVPS Y5, Y0, 32(AX)(DI*1)
 	VMASKMOVPS Y2, Y0, 32(SI)(DI*1)
 
-done52:
+done54:
 	VZEROUPPER
 	RET
 
@@ -18000,22 +18180,22 @@ TEXT ·logSum256(SB), NOSPLIT, $0-36
 	XORQ    DX, DX
 	MOVQ    CX, BX
 	SHRQ    $0x04, BX
-	JZ      tail53
+	JZ      tail55
 	SHLQ    $0x06, BX
 
-loop53:
+loop55:
 	VMOVUPS (AX)(DX*1), Y3
 	VMAXPS  Y1, Y3, Y1
 	VMOVUPS 32(AX)(DX*1), Y3
 	VMAXPS  Y2, Y3, Y2
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop53
+	JL      loop55
 
-tail53:
+tail55:
 	MOVQ       CX, BX
 	ANDQ       $0x0f, BX
-	JZ         done53
+	JZ         done55
 	LEAQ       constants<>+1216(SB), SI
 	SHLQ       $0x02, BX
 	SUBQ       BX, SI
@@ -18028,7 +18208,7 @@ tail53:
 	VBLENDVPS  Y3, Y8, Y0, Y8
 	VMAXPS     Y2, Y8, Y2
 
-done53:
+done55:
 	VMAXPS       Y2, Y1, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VMAXPS       X1, X0, X1
@@ -18053,10 +18233,10 @@ done53:
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SHRQ         $0x04, BX
-	JZ           tail54
+	JZ           tail56
 	SHLQ         $0x06, BX
 
-loop54:
+loop56:
 	VMOVUPS (AX)(DX*1), Y3
 	VDIVPS  Y0, Y3, Y3
 	VSUBPS  Y1, Y3, Y3
@@ -18119,11 +18299,11 @@ loop54:
 	VADDPS  Y3, Y7, Y7
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop54
+	JL      loop56
 
-tail54:
+tail56:
 	ANDQ       $0x0f, CX
-	JZ         done54
+	JZ         done56
 	LEAQ       constants<>+1216(SB), BX
 	SHLQ       $0x02, CX
 	SUBQ       CX, BX
@@ -18194,7 +18374,7 @@ tail54:
 	VADDPS     Y9, Y5, Y5
 	VADDPS     Y8, Y7, Y7
 
-done54:
+done56:
 	VADDPS       Y5, Y4, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X1
@@ -18222,10 +18402,10 @@ one:
 	XORQ   DX, DX
 	MOVQ   CX, BX
 	SHRQ   $0x04, BX
-	JZ     tail55
+	JZ     tail57
 	SHLQ   $0x06, BX
 
-loop55:
+loop57:
 	VMOVUPS (AX)(DX*1), Y0
 	VSUBPS  Y1, Y0, Y0
 	VCMPPS  $0x15, constants<>+0(SB), Y0, Y3
@@ -18286,11 +18466,11 @@ loop55:
 	VADDPS  Y0, Y7, Y7
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop55
+	JL      loop57
 
-tail55:
+tail57:
 	ANDQ       $0x0f, CX
-	JZ         done55
+	JZ         done57
 	LEAQ       constants<>+1216(SB), BX
 	SHLQ       $0x02, CX
 	SUBQ       CX, BX
@@ -18359,7 +18539,7 @@ tail55:
 	VADDPS     Y9, Y5, Y5
 	VADDPS     Y3, Y7, Y7
 
-done55:
+done57:
 	VADDPS       Y5, Y4, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X1
@@ -18394,10 +18574,10 @@ TEXT ·logGrad256(SB), NOSPLIT, $0-40
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SHRQ         $0x04, BX
-	JZ           tail56
+	JZ           tail58
 	SHLQ         $0x06, BX
 
-loop56:
+loop58:
 	VMOVUPS (AX)(DX*1), Y7
 	VDIVPS  Y0, Y7, Y7
 	VSUBPS  Y1, Y7, Y7
@@ -18466,11 +18646,11 @@ loop56:
 	VMOVUPS Y11, 32(AX)(DX*1)
 	ADDQ    $0x40, DX
 	CMPQ    DX, BX
-	JL      loop56
+	JL      loop58
 
-tail56:
+tail58:
 	ANDQ       $0x0f, CX
-	JZ         done56
+	JZ         done58
 	LEAQ       constants<>+1216(SB), BX
 	SHLQ       $0x02, CX
 	SUBQ       CX, BX
@@ -18543,7 +18723,7 @@ tail56:
 	VMULPS     Y8, Y9, Y9
 	VMASKMOVPS Y9, Y7, 32(AX)(DX*1)
 
-done56:
+done58:
 	VZEROUPPER
 	RET
 
@@ -18559,10 +18739,10 @@ TEXT ·sumSquares256(SB), NOSPLIT, $0-24
 	XORQ   DX, DX
 	MOVQ   CX, BX
 	SHRQ   $0x04, BX
-	JZ     tail57
+	JZ     tail59
 	SHLQ   $0x06, BX
 
-loop57:
+loop59:
 	VMOVUPS      (AX)(DX*1), Y4
 	VCVTPS2PD    X4, Y5
 	VFMADD231PD  Y5, Y5, Y0
@@ -18577,11 +18757,11 @@ loop57:
 	VFMADD231PD  Y4, Y4, Y3
 	ADDQ         $0x40, DX
 	CMPQ         DX, BX
-	JL           loop57
+	JL           loop59
 
-tail57:
+tail59:
 	ANDQ         $0x0f, CX
-	JZ           done57
+	JZ           done59
 	LEAQ         constants<>+1216(SB), BX
 	SHLQ         $0x02, CX
 	SUBQ         CX, BX
@@ -18600,7 +18780,7 @@ tail57:
 	VCVTPS2PD    X4, Y4
 	VFMADD231PD  Y4, Y4, Y3
 
-done57:
+done59:
 	VADDPD       Y2, Y0, Y0
 	VADDPD       Y3, Y1, Y1
 	VADDPD       Y1, Y0, Y0
@@ -18632,10 +18812,10 @@ TEXT ·adamW256(SB), NOSPLIT, $0-48
 	XORQ         DI, DI
 	MOVQ         SI, R8
 	SHRQ         $0x04, R8
-	JZ           tail58
+	JZ           tail60
 	SHLQ         $0x06, R8
 
-loop58:
+loop60:
 	VMOVUPS (CX)(DI*1), Y8
 	VMULPS  Y0, Y8, Y8
 	VMOVUPS (DX)(DI*1), Y9
@@ -18682,11 +18862,11 @@ loop58:
 	VMOVUPS Y8, 32(AX)(DI*1)
 	ADDQ    $0x40, DI
 	CMPQ    DI, R8
-	JL      loop58
+	JL      loop60
 
-tail58:
+tail60:
 	ANDQ       $0x0f, SI
-	JZ         done58
+	JZ         done60
 	LEAQ       constants<>+1216(SB), R8
 	SHLQ       $0x02, SI
 	SUBQ       SI, R8
@@ -18737,7 +18917,7 @@ tail58:
 	VSUBPS     Y0, Y2, Y2
 	VMASKMOVPS Y2, Y8, 32(AX)(DI*1)
 
-done58:
+done60:
 	VZEROUPPER
 	RET
 
@@ -18750,10 +18930,10 @@ TEXT ·pairsTwos512(SB), NOSPLIT, $0-24
 	XORQ BX, BX
 	MOVQ DX, SI
 	SHRQ $0x04, SI
-	JZ   tail59
+	JZ   tail61
 	SHLQ $0x06, SI
 
-loop59:
+loop61:
 	VMOVUPS (CX)(BX*1), Z0
 	VMOVUPS Z0, Z2
 	VMOVUPS Z0, Z3
@@ -18763,11 +18943,11 @@ loop59:
 	ADDQ    $0x20, AX
 	ADDQ    $0x40, BX
 	CMPQ    BX, SI
-	JL      loop59
+	JL      loop61
 
-tail59:
+tail61:
 	ANDQ      $0x0f, DX
-	JZ        done59
+	JZ        done61
 	MOVQ      $-1, SI
 	SHLXQ     DX, SI, SI
 	NOTQ      SI
@@ -18780,7 +18960,7 @@ tail59:
 	VMOVDQU   Y1, (AX)
 	ADDQ      $0x20, AX
 
-done59:
+done61:
 	VZEROUPPER
 	RET
 
@@ -18800,10 +18980,10 @@ TEXT ·weaveTwos512(SB), NOSPLIT, $0-40
 	XORQ      R9, R9
 	MOVQ      BX, R10
 	SHRQ      $0x04, R10
-	JZ        tail60
+	JZ        tail62
 	SHLQ      $0x06, R10
 
-loop60:
+loop62:
 	VMOVUPS (CX)(R9*1), Z1
 	VMOVUPS (DI)(R9*1), Z2
 	VMOVUPS Z2, Z2
@@ -18822,11 +19002,11 @@ loop60:
 	VMOVUPS Z1, (SI)(R9*1)
 	ADDQ    $0x40, R9
 	CMPQ    R9, R10
-	JL      loop60
+	JL      loop62
 
-tail60:
+tail62:
 	ANDQ      $0x0f, BX
-	JZ        done60
+	JZ        done62
 	MOVQ      $-1, R10
 	SHLXQ     BX, R10, R10
 	NOTQ      R10
@@ -18848,6 +19028,6 @@ tail60:
 	VPERMW    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (SI)(R9*1)
 
-done60:
+done62:
 	VZEROUPPER
 	RET

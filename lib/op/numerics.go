@@ -96,6 +96,13 @@ func roundGeneric(dst, x []float32) {
 	clear(dst[len(x):])
 }
 
+// putGeneric writes x rounded into one half of each word of dst.
+func putGeneric(dst, x []float32, upper bool) {
+	for i, v := range x {
+		put(&dst[i], upper, v)
+	}
+}
+
 // pairs writes x as words, and zeros behind it. dst holds whole eights of words.
 func (o order) pairs(dst, x []float32) {
 	clear(dst)
@@ -110,10 +117,7 @@ func (o order) pairs(dst, x []float32) {
 func (o order) weave(dst []float32, stride int, x []float32, ld, n int) {
 	for k := range 4 {
 		w, upper := o.place(k)
-		to := dst[w*stride:][:n]
-		for j, v := range x[k*ld:][:n] {
-			put(&to[j], upper, v)
-		}
+		putGeneric(dst[w*stride:], x[k*ld:][:n], upper)
 	}
 }
 

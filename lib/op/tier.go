@@ -22,6 +22,7 @@ type tier struct {
 	order              order
 	// What follows is described at the plain form.
 	round      func(dst, x []float32)
+	put        func(dst, x []float32, upper bool)
 	pairs      func(dst, x []float32)
 	weave      func(dst []float32, stride int, x []float32, ld, n int)
 	turn       func(dst []float32, stride int, x []float32, ld, w, n int)
@@ -54,6 +55,7 @@ var generic = tier{
 	productBF16: productBF16Generic,
 
 	round:      roundGeneric,
+	put:        putGeneric,
 	pairs:      fours.pairs,
 	weave:      fours.weave,
 	turn:       turnGeneric,

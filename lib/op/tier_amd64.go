@@ -160,6 +160,7 @@ var avx2 = tier{
 	leftRows:    groupRows,
 
 	round:      roundBy(round256),
+	put:        putBy(put256),
 	pairs:      pairsBy(pairs256),
 	weave:      weaveBy(weave256),
 	turn:       turnSIMD,
@@ -191,6 +192,7 @@ var avx512 = tier{
 	leftRows:    groupRows,
 
 	round:      roundBy(round512),
+	put:        putBy(put512),
 	pairs:      pairsBy(pairs512),
 	weave:      weaveBy(weave512),
 	turn:       turnSIMD,

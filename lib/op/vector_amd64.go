@@ -32,6 +32,16 @@ func roundBy(kernel func(dst, x *float32, n int)) func(dst, x []float32) {
 	}
 }
 
+func putBy(kernel func(dst, x *float32, n, shift int)) func(dst, x []float32, upper bool) {
+	return func(dst, x []float32, upper bool) {
+		shift := 16
+		if upper {
+			shift = 0
+		}
+		kernel(at(dst, len(x)), at(x, len(x)), len(x), shift)
+	}
+}
+
 func pairsBy(kernel func(dst, x *float32, n int)) func(dst, x []float32) {
 	return func(dst, x []float32) {
 		n := len(x)

@@ -25,6 +25,7 @@ func main() {
 	avx512BF16.weave()
 	for _, s := range []simd{avx512, avx2} {
 		s.round()
+		s.put()
 		s.pairs()
 		s.weave()
 		s.softmax()

@@ -82,6 +82,30 @@ func (s simd) round() {
 	s.end()
 }
 
+func (s simd) put() {
+	s.begin("put", "func(dst, x *float32, n, shift int)", "computes putGeneric, shift being 0 for upper halves and 16 for lower ones.")
+	dst, x, n, shift := param("dst"), param("x"), param("n"), XMM()
+	VMOVQ(Load(Param("shift"), GP64()), shift)
+	r, half := s.rounding(), s.reg()
+	VPCMPEQD(half.AsX(), half.AsX(), half.AsX())
+	VPSLLD(U8(16), half.AsX(), half.AsX())
+	VPSRLD(shift, half.AsX(), half.AsX())
+	half = s.spread(half)
+	s.each(n, func(p part) {
+		v, w := r.of(p.load(x)), s.reg()
+		VPSRLD(shift, v, v)
+		if s.halves == 1 {
+			VPANDND(p.load(dst), half, w)
+			VPORD(v, w, w)
+		} else {
+			VPANDN(p.load(dst), half, w)
+			VPOR(v, w, w)
+		}
+		p.store(w, dst)
+	})
+	s.end()
+}
+
 // or returns upper | lower>>16, in upper.
 func (s simd) or(upper, lower reg.VecVirtual) reg.VecVirtual {
 	VPSRLD(U8(16), lower, lower)
