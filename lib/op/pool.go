@@ -21,18 +21,20 @@ const maxChunks = 1 << 15
 // parked thread takes some 70 µs, longer than most operators, so workers spin
 // for a while before they park.
 //
-// The generation of the call, its number of chunks and the next chunk share
-// one word: a worker that sees a call sees its size, and a worker that comes
-// late finds nothing to claim. The caller waits only for chunks that a worker
-// has claimed, never for a worker to wake up.
+// The generation of the call and the chunks that are left share one word: a worker
+// that sees a call sees its size, and a worker that comes late finds nothing to
+// claim. The caller takes the first chunk left and workers the last one, so that of
+// two threads each has the same weights, rows and sequences in its cache in one step
+// after another. The caller waits only for chunks that a worker has claimed, never
+// for a worker to wake up.
 type pool struct {
-	state atomic.Uint64 // generation<<32 | chunks<<16 | next
+	state atomic.Uint64 // generation<<32 | end of the chunks left<<16 | first of them
 	_     [56]byte
 	done  atomic.Int64 // chunks finished
 	_     [56]byte
 
-	job   work
-	items int
+	job           work
+	items, chunks int
 
 	threads []*thread // the caller's is first
 	workers []*worker
@@ -68,8 +70,8 @@ func (p *pool) run(w work, items, chunks int) {
 		}
 		return
 	}
-	// All chunks of the call before are done: nobody reads job, items or done.
-	p.job, p.items = w, items
+	// All chunks of the call before are done: nobody reads job, items, chunks or done.
+	p.job, p.items, p.chunks = w, items, chunks
 	p.done.Store(0)
 	generation := p.state.Load()>>32 + 1
 	p.state.Store(generation<<32 | uint64(chunks)<<16)
@@ -93,12 +95,16 @@ func (p *pool) wakeAll() {
 func (p *pool) drain(t *thread) {
 	for {
 		s := p.state.Load()
-		next, chunks := int(s&0xffff), int(s>>16&0xffff)
-		if next >= chunks {
+		first, end := int(s&0xffff), int(s>>16&0xffff)
+		if first >= end {
 			return
 		}
-		if p.state.CompareAndSwap(s, s+1) {
-			lo, hi := part(p.items, chunks, next)
+		claim, left := first, s+1
+		if t != p.threads[0] {
+			claim, left = end-1, s-1<<16
+		}
+		if p.state.CompareAndSwap(s, left) {
+			lo, hi := part(p.items, p.chunks, claim)
 			p.job.do(t, lo, hi)
 			p.done.Add(1)
 		}
