@@ -15,7 +15,7 @@ type draw struct {
 
 func (c *cpu) Draw(ids []int32, logits Buf, temp []float32, u []float64, n, v int) {
 	c.jobs.draw = draw{ids[:n], need("Draw", logits, n*v), temp[:n], u[:n], v}
-	c.split(n, 200+v/4, &c.jobs.draw)
+	c.split(n, 300+v/8, &c.jobs.draw)
 }
 
 func (d *draw) do(t *thread, lo, hi int) {
@@ -28,8 +28,8 @@ func (d *draw) do(t *thread, lo, hi int) {
 // own largest logit, so that its sum is exact to float32 however unlikely it is.
 func (t *thread) draw(x []float32, temp float32, u float64) int32 {
 	n := (len(x) + drawBlock - 1) / drawBlock
-	buf := t.scratch.take(2 * n)
-	tops, sums := buf[:n], buf[n:]
+	buf := t.scratch.take(2*n + drawBlock)
+	tops, sums, exps := buf[:n], buf[n:2*n], buf[2*n:]
 	for b := range n {
 		tops[b], sums[b], _ = t.tier.logSum(x[b*drawBlock:min((b+1)*drawBlock, len(x))], temp)
 	}
@@ -53,8 +53,10 @@ func (t *thread) draw(x []float32, temp float32, u float64) int32 {
 	}
 	first := block * drawBlock
 	scale, token := float64(exp32(tops[block]-top)), first
-	for k, z := range x[first:min(first+drawBlock, len(x))] {
-		if w := float64(scale * float64(exp32(z/temp-tops[block]))); w > 0 {
+	exps = exps[:copy(exps, x[first:])]
+	t.tier.logGrad(exps, temp, tops[block], 1, 0, 1, 0) // exp(x/temp - top)
+	for k, e := range exps {
+		if w := float64(scale * float64(e)); w > 0 {
 			token = first + k
 			if target < w {
 				break
