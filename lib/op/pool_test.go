@@ -89,3 +89,8 @@ func TestPart(t *testing.T) {
 		}
 	}
 }
+
+// TestScoreSteps: the work that attention is cut by grows with the size of heads.
+func TestScoreSteps(t *testing.T) {
+	require.InDelta(t, 4, (scoreSteps(256)-0.3)/(scoreSteps(64)-0.3), 1e-9)
+}
