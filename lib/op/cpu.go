@@ -115,9 +115,11 @@ const (
 	flopsPerStep = 64
 )
 
-// split does n items of about steps nanoseconds each on all threads.
+// split does n items of about steps nanoseconds each on all threads: as a chunk for
+// each, or four where the work is so much that claiming them costs little.
 func (c *cpu) split(n, steps int, w work) {
-	chunks := min(n*max(steps, 1)/grain, 4*len(c.threads))
+	all, threads := n*max(steps, 1), len(c.threads)
+	chunks := max(min(all/grain, threads), min(all/(8*grain), 4*threads))
 	c.pool.run(w, n, chunks)
 }
 
