@@ -97,9 +97,9 @@ func (m *meter) RMSNormGrad(dx, dw, dy, x, w op.Buf, n, d int, eps float32) {
 	m.Backend.RMSNormGrad(dx, dw, dy, x, w, n, d, eps)
 }
 
-func (m *meter) Rotate(x op.Buf, pos []int32, heads, c int, rope *op.Rope, inverse bool) {
+func (m *meter) Rotate(q, k op.Heads, pos []int32, c int, rope *op.Rope, inverse bool) {
 	defer m.note("Rotate", 0, 0, time.Now())
-	m.Backend.Rotate(x, pos, heads, c, rope, inverse)
+	m.Backend.Rotate(q, k, pos, c, rope, inverse)
 }
 
 func (m *meter) SwiGLU(y, g, u op.Buf) {

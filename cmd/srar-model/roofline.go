@@ -126,11 +126,7 @@ func (s *step) forward(c ckpt.Config, rows, width float64) {
 		for _, m := range matrices(c) {
 			s.product("MatMul", m, rows, width, m.in)
 		}
-		norm := 2 * d
-		if c.QKNorm {
-			norm += heads
-		}
-		s.add("RMSNorm", 0, 0, load{near: float * rows * norm})
+		s.add("RMSNorm", 0, 0, load{near: float * rows * 2 * d})
 		s.add("Rotate", 0, 0, load{near: float * rows * heads})
 		s.add("SwiGLU", 0, 0, load{near: 2 * float * rows * f})
 	}

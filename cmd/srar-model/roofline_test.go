@@ -24,7 +24,7 @@ func TestDecoding(t *testing.T) {
 		{"MatMul", 10, 3}: {flops: 2 * 2 * 30, far: 30 * 4, near: 2 * 3 * 4},
 		{"MatMul", 3, 5}:  {flops: 2 * 2 * 15, far: 15 * 4, near: 2 * 5 * 4},
 		{"MatMul", 7, 3}:  {flops: 2 * 2 * 21, far: 21 * 4, near: 2 * 3 * 4},
-		{"RMSNorm", 0, 0}: {near: 2 * (3*3 + 4 + 2) * 4},
+		{"RMSNorm", 0, 0}: {near: 2 * 3 * 3 * 4},
 		{"Rotate", 0, 0}:  {near: 2 * (4 + 2) * 4},
 		{"SwiGLU", 0, 0}:  {near: 2 * (5 + 5) * 4},
 		// The key and the value of a new position.

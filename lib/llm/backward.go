@@ -72,8 +72,7 @@ func (m *Model) blockGrad(i int, a *acts, g *grads, b *batch, sum op.Buf, frozen
 		be.BiasGrad(m.place(sum, l.oBias), g.x, n, c.Hidden)
 	}
 	be.AttentionGrad(g.qr, g.kr, g.v, g.att, a.qr, a.kr, a.v, a.att, b.seq, c.Heads, c.KVHeads, c.HeadDim)
-	be.Rotate(g.qr, b.pos, c.Heads, c.HeadDim, m.rope, true)
-	be.Rotate(g.kr, b.pos, c.KVHeads, c.HeadDim, m.rope, true)
+	be.Rotate(op.Heads{Y: g.qr, N: c.Heads}, op.Heads{Y: g.kr, N: c.KVHeads}, b.pos, c.HeadDim, m.rope, true)
 	if c.QKNorm {
 		be.Zero(g.q)
 		be.RMSNormGrad(g.q, m.place(sum, l.qNorm), g.qr, a.q, m.vec(l.qNorm), n*c.Heads, c.HeadDim, m.eps)

@@ -128,12 +128,12 @@ func (m *Model) block(i int, a *acts, out op.Buf, b *batch, keep bool) {
 		be.Bias(a.k, m.vec(l.kBias), n, c.KVHeads*c.HeadDim)
 		be.Bias(a.v, m.vec(l.vBias), n, c.KVHeads*c.HeadDim)
 	}
+	q, k := op.Heads{Y: a.qr, N: c.Heads}, op.Heads{Y: a.kr, N: c.KVHeads}
 	if c.QKNorm {
-		be.RMSNorm(a.qr, a.q, m.vec(l.qNorm), n*c.Heads, c.HeadDim, m.eps)
-		be.RMSNorm(a.kr, a.k, m.vec(l.kNorm), n*c.KVHeads, c.HeadDim, m.eps)
+		q.X, q.Norm, q.Eps = a.q, m.vec(l.qNorm), m.eps
+		k.X, k.Norm, k.Eps = a.k, m.vec(l.kNorm), m.eps
 	}
-	be.Rotate(a.qr, b.pos, c.Heads, c.HeadDim, m.rope, false)
-	be.Rotate(a.kr, b.pos, c.KVHeads, c.HeadDim, m.rope, false)
+	be.Rotate(q, k, b.pos, c.HeadDim, m.rope, false)
 	if len(b.caches) > 0 {
 		be.CacheWrite(b.caches, i, a.kr, a.v, b.seq, c.KVHeads, c.HeadDim)
 		be.Attend(a.att, a.qr, b.caches, i, b.seq, c.Heads, c.KVHeads, c.HeadDim)

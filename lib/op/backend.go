@@ -57,6 +57,16 @@ type Cache interface {
 // Span says where a sequence lies in a packed batch: rows [Lo, Hi).
 type Span struct{ Lo, Hi int }
 
+// Heads are the queries or the keys of n tokens.
+type Heads struct {
+	Y Buf // [n, N, C]
+	N int // heads of a token
+	// Where Norm is not empty, Y is made from X by RMSNorm of each head first.
+	X    Buf // [n, N, C]
+	Norm Buf // [C]
+	Eps  float32
+}
+
 // Rope is a table of cosines and sines for rotary position embedding
 // (Su et al. 2021, arXiv 2104.09864): angle(p, i) = p · inv[i] for
 // i < C/2, computed in float64 and rounded once to float32.
@@ -141,15 +151,16 @@ type Backend interface {
 	BiasGrad(db, dy Buf, n, d int)
 
 	// RMSNorm computes y = x / √(mean(x²) + eps) · w for each of n rows of d
-	// (Zhang and Sennrich 2019, arXiv 1910.07467). For per-head norms n counts heads.
+	// (Zhang and Sennrich 2019, arXiv 1910.07467).
 	RMSNorm(y, x, w Buf, n, d int, eps float32)
-	// RMSNormGrad adds to dx [n, d] and, in row order, to dw [d].
+	// RMSNormGrad adds to dx [n, d] and, in row order, to dw [d]. For the norms of
+	// heads n counts heads.
 	RMSNormGrad(dx, dw, dy, x, w Buf, n, d int, eps float32)
 
-	// Rotate applies rope to x [n, heads, C] at positions pos [n], the pairs being
+	// Rotate applies rope to queries and keys at positions pos [n], the pairs being
 	// (i, i + C/2); with inverse it turns the other way, still times rope.Scale: the
 	// transpose, which the backward pass needs.
-	Rotate(x Buf, pos []int32, heads, c int, rope *Rope, inverse bool)
+	Rotate(q, k Heads, pos []int32, c int, rope *Rope, inverse bool)
 
 	// SwiGLU computes y = silu(g)·u (Shazeer 2020, arXiv 2002.05202); SwiGLUGrad
 	// writes the gradients by g and u in their places.

@@ -171,10 +171,16 @@ func TestRotate(t *testing.T) {
 				}
 			}
 			b := c.buf(x)
-			c.Rotate(b, pos, heads, size, rope, false)
+			of := Heads{Y: b, N: heads}
+			c.Rotate(of, Heads{}, pos, size, rope, false)
 			near(t, want, c.floats(b), gradTolerance, "rotated")
-			c.Rotate(b, pos, heads, size, rope, true)
+			// Beside other keys, which are normalised first.
+			norm, y, both := c.buf(newNoise(5).floats(size)), c.New(len(x)), c.New(len(x))
+			c.RMSNorm(y, c.buf(x), norm, len(pos)*heads, size, 1e-6)
+			c.Rotate(of, Heads{Y: y, N: heads}, pos, size, rope, true)
 			near(t, f64(x), c.floats(b), gradTolerance, "and back: the gradient of a rotation is its inverse")
+			c.Rotate(of, Heads{Y: both, N: heads, X: c.buf(x), Norm: norm, Eps: 1e-6}, pos, size, rope, true)
+			sameBits(t, c.floats(y), c.floats(both), "normalised and rotated")
 		}
 	})
 }

@@ -435,8 +435,9 @@ func TestEveryOperator(t *testing.T) {
 		for i := range 5 {
 			rope.Inv = append(rope.Inv, 1/(1+float64(i)))
 		}
-		b.Rotate(x, ids, d/10, 10, rope, false)
-		b.Rotate(x, r.ids(n, 5000), d/10, 10, rope, true)
+		b.Rotate(Heads{Y: x, N: d / 10}, Heads{Y: y, N: d / 10, X: x, Norm: w, Eps: 1e-6}, ids, 10, rope, false)
+		keep(y)
+		b.Rotate(Heads{}, Heads{Y: x, N: d / 10}, r.ids(n, 5000), 10, rope, true)
 		keep(x)
 		logits := random(n * v)
 		temp := make([]float32, n)

@@ -40,36 +40,61 @@ func (c *cpu) table(rope *Rope, n int) *ropeTable {
 	return t
 }
 
-// rotate is the rotary embedding, its items tokens.
+// rotate is the rotary embedding of queries and keys, its items tokens.
 type rotate struct {
-	x        []float32
-	pos      []int32
-	heads, c int
-	table    *ropeTable
-	sin      int // which row of the table holds the sines
+	all   [2]headRows
+	pos   []int32
+	c     int
+	table *ropeTable
+	sin   int // which row of the table holds the sines
 }
 
-func (c *cpu) Rotate(x Buf, pos []int32, heads, size int, rope *Rope, inverse bool) {
-	equal("Rotate", 2*len(rope.Inv), size)
+// headRows is [Heads] in memory.
+type headRows struct {
+	y, x, norm []float32
+	n          int
+	eps        float32
+}
+
+func (c *cpu) Rotate(q, k Heads, pos []int32, size int, rope *Rope, inverse bool) {
+	const name = "Rotate"
+	equal(name, 2*len(rope.Inv), size)
 	last := int32(-1)
 	for _, p := range pos {
 		last = max(last, p)
 	}
-	sin := 1
+	j, steps := &c.jobs.rotate, 0
+	*j = rotate{pos: pos, c: size, table: c.table(rope, int(last)+1), sin: 1}
 	if inverse {
-		sin = 2
+		j.sin = 2
 	}
-	c.jobs.rotate = rotate{need("Rotate", x, len(pos)*heads*size), pos, heads, size, c.table(rope, int(last)+1), sin}
-	c.split(len(pos), heads*(5+size/16), &c.jobs.rotate)
+	for i, h := range [...]Heads{q, k} {
+		n := len(pos) * h.N * size
+		r := headRows{y: need(name, h.Y, n), n: h.N, eps: h.Eps}
+		steps += h.N * (5 + size/16)
+		if h.Norm.Len() > 0 {
+			r.x, r.norm = need(name, h.X, n), need(name, h.Norm, size)
+			steps += h.N * (10 + size/8)
+		}
+		j.all[i] = r
+	}
+	c.split(len(pos), steps, j)
 }
 
 func (r *rotate) do(t *thread, lo, hi int) {
-	h := r.table.half
+	half := r.table.half
 	for i := lo; i < hi; i++ {
-		row := r.table.rows[int(r.pos[i])*3*h:][:3*h]
-		cos, sin := row[:h], row[r.sin*h:][:h]
-		for k := range r.heads {
-			t.tier.rotate(r.x[(i*r.heads+k)*r.c:][:r.c], cos, sin)
+		row := r.table.rows[int(r.pos[i])*3*half:][:3*half]
+		cos, sin := row[:half], row[r.sin*half:][:half]
+		for k := range r.all {
+			h := &r.all[k]
+			for at := i * h.n * r.c; at < (i+1)*h.n*r.c; at += r.c {
+				y := h.y[at:][:r.c]
+				if h.norm != nil {
+					t.tier.norm(y, h.x[at:][:r.c], h.norm, h.eps)
+				}
+				t.tier.rotate(y, cos, sin)
+			}
 		}
 	}
 }
