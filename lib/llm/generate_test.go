@@ -193,7 +193,7 @@ func TestGenerateNeedsMemory(t *testing.T) {
 	require.ErrorAs(t, err, &e)
 	require.ErrorContains(t, err, `prompt "p", rollout 0`)
 	require.Greater(t, e.Positions, 64)
-	m.CacheBytes = cacheOf(m, 32)
+	m.CacheBytes = cacheOf(m, 64) / 2
 	require.ErrorAs(t, run(), &e)
 	require.Equal(t, 40, e.Positions)
 	require.Zero(t, m.be.CachesHeld())
@@ -222,7 +222,7 @@ func TestGenerateParksSequences(t *testing.T) {
 	be := &watched{Backend: newBackend(t, 1)}
 	m := newModel(t, be, endless, 5)
 	long := &Request{Key: "long", N: 3}
-	for i := range stepTokens + 56 { // its cache must grow
+	for i := range capacity(stepTokens) - 4 { // its cache must grow
 		long.Prompt = append(long.Prompt, int32(i*i%23))
 	}
 	list := append([]*Request{long}, requests(10)...)

@@ -362,11 +362,14 @@ func (g *generator) settle() (err error) {
 	return err
 }
 
-// capacity returns the positions of a cache that shall hold n and may grow.
+// capacity returns the positions of a cache that shall hold n and may grow. It grows
+// by few pieces, which attention reads one after another, and by whole pairs of
+// panels.
 func capacity(n int) int {
-	c := 32
+	const step = 64
+	c := step
 	for c < n {
-		c += max(c/2, 32)
+		c += max(c/2/step, 2) * step
 	}
 	return c
 }

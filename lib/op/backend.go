@@ -175,8 +175,8 @@ type Backend interface {
 	// last multiple of 32 and copies the others; src may go on or be freed. Attend
 	// reads what sequences share but once, if they follow one another in the batch.
 	ShareCache(src Cache, capacity int) Cache
-	// GrowCache gives k room for at least capacity positions. What it refers to stays
-	// where it is, the rest moves to larger memory.
+	// GrowCache gives k room for at least capacity positions. What it holds stays where
+	// it is; it takes the memory of the positions beyond Cap.
 	GrowCache(k Cache, capacity int)
 	// FreeCache gives back the memory that no other cache refers to.
 	FreeCache(k Cache)

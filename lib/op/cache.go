@@ -21,8 +21,8 @@ type segment struct {
 	at int
 }
 
-// cache holds keys and values of one sequence: what it shares with others, then
-// a segment of its own.
+// cache holds keys and values of one sequence: segments that it shares with others,
+// then those of its own, another one each time it grows.
 type cache struct {
 	numerics            Numerics
 	layers, heads, size int
@@ -33,11 +33,18 @@ type cache struct {
 func (k *cache) Len() int { return k.written[k.layers-1] }
 
 func (k *cache) Cap() int {
-	own := k.own()
-	return own.at + own.capacity
+	last := k.segments[len(k.segments)-1]
+	return last.at + last.capacity
 }
 
-func (k *cache) own() segment { return k.segments[len(k.segments)-1] }
+// holding returns the segment that position p lies in.
+func (k *cache) holding(p int) segment {
+	i := len(k.segments) - 1
+	for k.segments[i].at > p {
+		i--
+	}
+	return k.segments[i]
+}
 
 // end returns the position behind segment i.
 func (k *cache) end(i int) int {
@@ -86,12 +93,13 @@ func (c *cpu) NewCache(layers, g, size, capacity int) Cache {
 	return k
 }
 
-// grow gives k a segment of its own for positions [at, capacity).
+// grow gives k a segment of its own for positions from at to capacity at least, so
+// that the next one begins at a multiple of 32.
 func (c *cpu) grow(k *cache, at, capacity int) {
-	n := capacity - at
-	if n < 1 {
+	if capacity <= at {
 		panic(fmt.Sprintf("op: cache of %d positions, %d of them shared", capacity, at))
 	}
+	n := panels(capacity-at) * panel
 	// Keys beyond the written positions are computed with and then masked, so any
 	// content will do.
 	k.segments = append(k.segments, segment{at: at, store: &store{
@@ -104,6 +112,7 @@ func (c *cpu) grow(k *cache, at, capacity int) {
 
 func (c *cpu) CacheBytes(layers, g, size, capacity int) int64 {
 	k := c.shape(layers, g, size)
+	capacity = panels(capacity) * panel
 	return 4 * int64(class(layers*g*k.keysLen(capacity))+class(layers*g*k.valuesLen(capacity)))
 }
 
@@ -129,22 +138,9 @@ func (c *cpu) drop(k *cache, s segment) {
 
 func (c *cpu) GrowCache(k Cache, capacity int) {
 	m := k.(*cache)
-	if capacity <= m.Cap() {
-		return
+	if at := m.Cap(); capacity > at {
+		c.grow(m, at, capacity)
 	}
-	old := m.own()
-	m.segments = m.segments[:len(m.segments)-1]
-	c.grow(m, old.at, capacity)
-	own := m.own()
-	for l, n := range m.written {
-		for h := range m.heads {
-			from, to := m.keys(old.store, l, h), m.keys(own.store, l, h)
-			copy(to.b, from.b[:panels(n-old.at)*from.bp])
-			from, to = m.values(old.store, l, h), m.values(own.store, l, h)
-			copy(to.b, from.b[:m.numerics.height(n-old.at)*from.bl])
-		}
-	}
-	c.drop(m, old)
 }
 
 func (c *cpu) ShareCache(src Cache, capacity int) Cache {
@@ -158,21 +154,17 @@ func (c *cpu) ShareCache(src Cache, capacity int) Cache {
 		}
 	}
 	whole := n / reduction * reduction
-	var last segment // what holds the tail
 	for _, g := range s.segments {
 		if g.at < whole {
 			g.users++
 			d.segments = append(d.segments, g)
-		}
-		if g.at <= whole {
-			last = g
 		}
 	}
 	c.grow(d, whole, max(capacity, n, whole+1))
 	if n == whole {
 		return d
 	}
-	own := d.own()
+	last, own := s.holding(whole), d.holding(whole)
 	for l := range s.layers {
 		for h := range s.heads {
 			from, to := s.keys(last.store, l, h), d.keys(own.store, l, h)
@@ -212,16 +204,15 @@ func (c *cpu) CacheWrite(caches []Cache, layer int, k, v Buf, seq []Span, g, siz
 func (w *cacheWrite) do(t *thread, lo, hi int) {
 	for s := lo; s < hi; s++ {
 		m, span := w.caches[s].(*cache), w.seq[s]
-		own := m.own()
-		at := m.written[w.layer] - own.at
-		for h := range w.g {
-			keys, values := m.keys(own.store, w.layer, h), m.values(own.store, w.layer, h)
-			for i := span.Lo; i < span.Hi; i++ {
+		for i := span.Lo; i < span.Hi; i++ {
+			p := m.written[w.layer]
+			own := m.holding(p)
+			for h := range w.g {
 				row := (i*w.g + h) * w.c
-				m.write(t, keys, values, at+i-span.Lo, w.k[row:][:w.c], w.v[row:][:w.c])
+				m.write(t, m.keys(own.store, w.layer, h), m.values(own.store, w.layer, h), p-own.at, w.k[row:][:w.c], w.v[row:][:w.c])
 			}
+			m.written[w.layer]++
 		}
-		m.written[w.layer] += span.Hi - span.Lo
 	}
 }
 

@@ -55,7 +55,7 @@ func TestAttendIsAttention(t *testing.T) {
 			caches := make([]Cache, len(seq))
 			done := make([]int, len(seq))
 			for i, l := range lens {
-				caches[i] = b.NewCache(layers, g, c, l+r.IntN(40))
+				caches[i] = b.NewCache(layers, g, c, 1+r.IntN(l+40))
 			}
 			got := make([]float32, len(want))
 			for {
@@ -68,6 +68,7 @@ func TestAttendIsAttention(t *testing.T) {
 						if r.IntN(2) == 0 {
 							m = 1
 						}
+						b.GrowCache(caches[i], done[i]+m+r.IntN(40))
 						some, which = append(some, caches[i]), append(which, i)
 						lo, size = append(lo, seq[i].Lo+done[i]), append(size, m)
 						done[i] += m
@@ -245,11 +246,10 @@ func TestWeightOfRows(t *testing.T) {
 				b.PackRows(made, w.Slice(lo*in, hi*in), lo, hi-lo)
 				lo = hi
 			}
-			want, got := b.New(n*out), b.New(n*out)
-			b.MatMul(want, x, whole, n, false)
-			b.MatMul(got, x, made, n, false)
-			sameBits(t, b.floats(want), b.floats(got))
-			require.Panics(t, func() { b.MatMulGradX(x, want, made, n, false) })
+			want, got := Linear{W: whole, Y: b.New(n * out)}, Linear{W: made, Y: b.New(n * out)}
+			b.MatMul([]Linear{want, got}, x, n, false)
+			sameBits(t, b.floats(want.Y), b.floats(got.Y))
+			require.Panics(t, func() { b.MatMulGradX(x, []Linear{got}, n, false) })
 			require.Panics(t, func() { b.Repack(made) })
 			require.Panics(t, func() { b.PackRows(made, w, 1, 1) })
 		})
@@ -531,7 +531,10 @@ func TestMemory(t *testing.T) {
 		require.Panics(t, func() { b.MatMul([]Linear{{W: w, Y: y}}, y, 11, false) })
 		require.Panics(t, func() { b.MatMul([]Linear{{W: w, Y: y}, {W: b.Pack(y, 10, 9), Y: y}}, y, 1, false) }, "not of one input")
 		require.Panics(t, func() { b.LogProb(make([]float32, 1), nil, y, []int32{100}, []float32{1}, 1, 100) })
-		k := b.NewCache(1, 1, 4, 3)
-		require.Panics(t, func() { b.CacheWrite([]Cache{k}, 0, y, y, []Span{{0, 4}}, 1, 4) }, "a full cache")
+		k, rows := b.NewCache(1, 1, 1, 3), []Span{{0, 90}}
+		require.Less(t, k.Cap(), 90)
+		require.Panics(t, func() { b.CacheWrite([]Cache{k}, 0, y, y, rows, 1, 1) }, "a full cache")
+		b.GrowCache(k, 90)
+		b.CacheWrite([]Cache{k}, 0, y, y, rows, 1, 1)
 	})
 }
