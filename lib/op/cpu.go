@@ -40,6 +40,8 @@ type jobs struct {
 	cut         cut
 	packForward packForward
 	packPanels  packPanels
+	zero        zero
+	copy        pair
 	add         add
 	embed       embed
 	embedGrad   embedGrad
@@ -152,11 +154,16 @@ func (c *cpu) Held() int64 { return c.heap.held }
 
 func (c *cpu) Write(dst Buf, src []float32) { copy(dst.data[:len(src)], src) }
 func (c *cpu) Read(dst []float32, src Buf)  { copy(dst[:len(src.data)], src.data) }
-func (c *cpu) Zero(b Buf)                   { clear(b.data) }
+
+func (c *cpu) Zero(b Buf) {
+	c.jobs.zero = b.data
+	c.split(blocks(b.Len()), block/16, &c.jobs.zero)
+}
 
 func (c *cpu) Copy(dst, src Buf) {
 	equal("Copy", dst.Len(), src.Len())
-	copy(dst.data, src.data)
+	c.jobs.copy = pair{dst.data, src.data}
+	c.split(blocks(dst.Len()), block/16, &c.jobs.copy)
 }
 
 func (c *cpu) Add(dst, src Buf) {
@@ -171,13 +178,23 @@ const block = 256
 // blocks returns the number of items that n elements are.
 func blocks(n int) int { return (n + block - 1) / block }
 
-// add is dst += src.
-type add struct{ dst, src []float32 }
+// of returns the elements of blocks [lo, hi) of x.
+func of(x []float32, lo, hi int) []float32 { return x[lo*block : min(hi*block, len(x))] }
 
-func (a *add) do(t *thread, lo, hi int) {
-	lo, hi = lo*block, min(hi*block, len(a.dst))
-	t.tier.add(a.dst[lo:hi], a.src[lo:hi])
-}
+// zero is x = 0.
+type zero []float32
+
+func (z *zero) do(_ *thread, lo, hi int) { clear(of(*z, lo, hi)) }
+
+// pair is dst = src.
+type pair struct{ dst, src []float32 }
+
+func (p *pair) do(_ *thread, lo, hi int) { copy(of(p.dst, lo, hi), of(p.src, lo, hi)) }
+
+// add is dst += src.
+type add pair
+
+func (a *add) do(t *thread, lo, hi int) { t.tier.add(of(a.dst, lo, hi), of(a.src, lo, hi)) }
 
 // equal panics unless the lengths that operator name was given agree.
 func equal(name string, a, b int) {
