@@ -212,7 +212,7 @@ func (c *cpu) multiply(products []product, sum bool) {
 	}
 	perGroup := most / rows // tiles that share a panel while it is in the first cache
 	j.rowGroups = (j.tiles + perGroup - 1) / perGroup
-	for j.rowGroups*j.panelGroups < 2*len(c.threads) && j.panelGroups < j.panels {
+	for j.rowGroups*j.panelGroups < 4*len(c.threads) && j.panelGroups < j.panels {
 		j.panelGroups++
 	}
 	items := j.rowGroups * j.panelGroups
