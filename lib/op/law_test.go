@@ -339,12 +339,12 @@ func TestLinear(t *testing.T) {
 		n, in int
 		outs  []int
 	}
-	shapes := []shape{{700, 101, []int{150, 30, 1}}, {40, 300, []int{5, 1, 3, 2}}} // large, and tall
+	shapes := []shape{{230, 290, []int{130, 5}}, {40, 300, []int{5, 1, 3, 2}}} // large, and flat
 	r := newNoise(21)
-	for n := 1; n <= 130; n += 1 + n/16 {
-		s := shape{n: n, in: 1 + r.IntN(140)}
+	for n := 1; n <= 130; n += 1 + n/5 {
+		s := shape{n: n, in: 1 + r.IntN(70)}
 		for range 1 + r.IntN(4) {
-			s.outs = append(s.outs, 1+r.IntN(140))
+			s.outs = append(s.outs, 1+r.IntN(100))
 		}
 		shapes = append(shapes, s)
 	}
