@@ -89,7 +89,7 @@ func (s *queries) attend(t *thread, pieces []piece, first, grow int) {
 }
 
 // scoreSteps is the time of one score of a head of size c, forward, in steps.
-func scoreSteps(c int) float64 { return 0.3 + float64(2*c)/flopsPerStep }
+func scoreSteps(c int) float64 { return 0.3 + float64(float64(2*c)/flopsPerStep) }
 
 // rowsOf returns the number of rows of a batch that seq spans, and checks the
 // numbers of heads.
