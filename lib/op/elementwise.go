@@ -13,8 +13,7 @@ func (c *cpu) SwiGLU(y, g, u Buf) {
 }
 
 func (s *swiGLU) do(t *thread, lo, hi int) {
-	lo, hi = lo*block, min(hi*block, len(s.y))
-	t.tier.swiGLU(s.y[lo:hi], s.g[lo:hi], s.u[lo:hi])
+	t.tier.swiGLU(of(s.y, lo, hi), of(s.g, lo, hi), of(s.u, lo, hi))
 }
 
 // swiGLUGrad is its gradient, in the places of g and u.
@@ -30,9 +29,8 @@ func (c *cpu) SwiGLUGrad(g, u, dy Buf) {
 }
 
 func (s *swiGLUGrad) do(t *thread, lo, hi int) {
-	lo, hi = lo*block, min(hi*block, len(s.g))
-	g, u := s.g[lo:hi], s.u[lo:hi]
-	t.tier.swiGLUGrad(g, u, s.dy[lo:hi], g, u)
+	g, u := of(s.g, lo, hi), of(s.u, lo, hi)
+	t.tier.swiGLUGrad(g, u, of(s.dy, lo, hi), g, u)
 }
 
 // adamW is one optimiser step, its items blocks.
@@ -65,8 +63,7 @@ func (a AdamW) scalars() adamScalars {
 }
 
 func (a *adamW) do(t *thread, lo, hi int) {
-	lo, hi = lo*block, min(hi*block, len(a.p))
-	t.tier.adamW(a.p[lo:hi], a.g[lo:hi], a.m[lo:hi], a.v[lo:hi], &a.s)
+	t.tier.adamW(of(a.p, lo, hi), of(a.g, lo, hi), of(a.m, lo, hi), of(a.v, lo, hi), &a.s)
 }
 
 // sumSquares sums squares in pieces, its items, of squares elements.
